@@ -1,0 +1,3 @@
+package echostr
+
+type codec struct{}
