@@ -1,0 +1,355 @@
+// Package memory keeps turns in the memory of the process: for tests, for
+// trying things out, and for bots that may forget everything when they stop.
+//
+// What it promises less than a database stands at the end of reliability §2.2:
+// nothing outlives the process, and keys live twenty minutes, which is twice
+// the freshness window, so that a replayed push is still known or refused as
+// stale.
+package memory
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/echostr/echostr/store"
+)
+
+// Config bounds a memory store. Zero fields mean the defaults.
+type Config struct {
+	// MaxTurns is how many turns are kept. The oldest finished ones go first;
+	// when all are unfinished the store is full. Defaults to 1,000,000.
+	MaxTurns int
+	// MaxBytes bounds what bodies, replies and rows take, roughly. Defaults to 256 MiB.
+	MaxBytes int
+	// Keep is how long a finished turn is kept after its first push. Defaults
+	// to 20 minutes; below twice the freshness window replays are possible.
+	Keep time.Duration
+	// Now is the clock for Keep and leases. Defaults to time.Now.
+	Now func() time.Time
+}
+
+// New returns an empty store.
+func New(cfg Config) *Store {
+	if cfg.MaxTurns <= 0 {
+		cfg.MaxTurns = 1_000_000
+	}
+	if cfg.MaxBytes <= 0 {
+		cfg.MaxBytes = 256 << 20
+	}
+	if cfg.Keep <= 0 {
+		cfg.Keep = 20 * time.Minute
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	s := &Store{cfg: cfg, salt: make([]byte, 32), rows: make(map[store.Key]*entry), nodes: make(map[string]lease)}
+	rand.Read(s.salt)
+	s.finished.init()
+	s.unfinished.init()
+	return s
+}
+
+// Store is a [store.Store] in memory.
+type Store struct {
+	cfg  Config
+	salt []byte
+
+	mu     sync.Mutex
+	closed bool
+	rows   map[store.Key]*entry
+	// Every entry stands in one of two lists: finished ones by the time they
+	// were finished, so that the oldest is found at once, and the others.
+	finished, unfinished list
+	bytes                int
+	nodes                map[string]lease
+}
+
+var _ store.Store = (*Store)(nil)
+
+type lease struct {
+	epoch int64
+	until time.Time
+}
+
+type entry struct {
+	turn       store.Turn
+	prev, next *entry
+}
+
+// list is a ring of entries with a root of its own.
+type list struct{ root entry }
+
+func (l *list) init()         { l.root.prev, l.root.next = &l.root, &l.root }
+func (l *list) first() *entry { return l.root.next }
+func (l *list) push(e *entry) {
+	e.prev, e.next = l.root.prev, &l.root
+	e.prev.next, e.next.prev = e, e
+}
+
+func (e *entry) unlink() { e.prev.next, e.next.prev = e.next, e.prev }
+
+// rowBytes is about what a row takes beside its strings: the struct, its
+// share of the map and the record of one push.
+const rowBytes = 640
+
+func size(t *store.Turn) int {
+	return rowBytes + len(t.Body) + len(t.Reply) + len(t.Reason) + len(t.Pushes)*40
+}
+
+// Salt implements [store.Store].
+func (s *Store) Salt(context.Context) ([]byte, error) { return slices.Clone(s.salt), nil }
+
+// Join implements [store.Store].
+func (s *Store) Join(_ context.Context, id string) (store.Node, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return store.Node{}, store.ErrClosed
+	}
+	epoch := s.nodes[id].epoch + 1
+	s.nodes[id] = lease{epoch, s.cfg.Now().Add(store.Lease)}
+	return store.Node{ID: id, Epoch: epoch}, nil
+}
+
+// Renew implements [store.Store].
+func (s *Store) Renew(_ context.Context, n store.Node) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return store.ErrClosed
+	}
+	if !s.alive(n) {
+		return fmt.Errorf("%w: %s, epoch %d", store.ErrFenced, n.ID, n.Epoch)
+	}
+	s.nodes[n.ID] = lease{n.Epoch, s.cfg.Now().Add(store.Lease)}
+	return nil
+}
+
+// Leave implements [store.Store].
+func (s *Store) Leave(_ context.Context, n store.Node) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l := s.nodes[n.ID]; l.epoch == n.Epoch {
+		s.nodes[n.ID] = lease{epoch: n.Epoch}
+	}
+	return nil
+}
+
+// Alive implements [store.Store].
+func (s *Store) Alive(_ context.Context, n store.Node) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false, store.ErrClosed
+	}
+	return s.alive(n), nil
+}
+
+func (s *Store) alive(n store.Node) bool {
+	l := s.nodes[n.ID]
+	return l.epoch == n.Epoch && s.cfg.Now().Before(l.until)
+}
+
+// Claim implements [store.Store].
+func (s *Store) Claim(_ context.Context, rows []store.Turn) ([]store.Result, error) {
+	results := make([]store.Result, len(rows))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, store.ErrClosed
+	}
+	s.expire(s.cfg.Now().Add(-s.cfg.Keep))
+	for i := range rows {
+		if e := s.rows[rows[i].Key]; e != nil {
+			results[i].Turn = e.turn
+			continue
+		}
+		e := &entry{turn: rows[i]}
+		e.turn.Version = 1
+		if !s.room(size(&e.turn)) {
+			results[i].Err = store.ErrFull
+			continue
+		}
+		s.rows[e.turn.Key] = e
+		s.link(e)
+		s.bytes += size(&e.turn)
+		results[i] = store.Result{OK: true, Turn: e.turn}
+	}
+	return results, nil
+}
+
+// link puts e at the end of the list it belongs to.
+func (s *Store) link(e *entry) {
+	if e.turn.State.Finished() {
+		s.finished.push(e)
+	} else {
+		s.unfinished.push(e)
+	}
+}
+
+// room makes room for n more bytes and one more row, and reports whether it could.
+func (s *Store) room(n int) bool {
+	for len(s.rows) >= s.cfg.MaxTurns || s.bytes+n > s.cfg.MaxBytes {
+		e := s.finished.first()
+		if e == &s.finished.root {
+			return false
+		}
+		s.remove(e)
+	}
+	return true
+}
+
+// expire removes finished turns received before t. It looks at the oldest
+// only, so a turn that took long to finish may stay a little longer.
+func (s *Store) expire(t time.Time) (n int) {
+	for e := s.finished.first(); e != &s.finished.root && e.turn.ReceivedAt.Before(t); e = s.finished.first() {
+		s.remove(e)
+		n++
+	}
+	return n
+}
+
+func (s *Store) remove(e *entry) {
+	e.unlink()
+	delete(s.rows, e.turn.Key)
+	s.bytes -= size(&e.turn)
+}
+
+// Save implements [store.Store].
+func (s *Store) Save(_ context.Context, rows []store.Turn) ([]store.Result, error) {
+	results := make([]store.Result, len(rows))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, store.ErrClosed
+	}
+	for i := range rows {
+		e := s.rows[rows[i].Key]
+		switch {
+		case e == nil:
+			results[i].Err = store.ErrNotFound
+		case e.turn.Version != rows[i].Version:
+			results[i].Turn = e.turn
+		default:
+			s.replace(e, rows[i])
+			results[i] = store.Result{OK: true, Turn: e.turn}
+		}
+	}
+	return results, nil
+}
+
+// replace puts t, with the next version, in the place of what e holds.
+func (s *Store) replace(e *entry, t store.Turn) {
+	t.Version++
+	was := e.turn.State.Finished()
+	s.bytes += size(&t) - size(&e.turn)
+	e.turn = t
+	if was != t.State.Finished() {
+		e.unlink()
+		s.link(e)
+	}
+}
+
+// Get implements [store.Store].
+func (s *Store) Get(_ context.Context, key store.Key) (store.Turn, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return store.Turn{}, store.ErrClosed
+	}
+	if e := s.rows[key]; e != nil {
+		return e.turn, nil
+	}
+	return store.Turn{}, store.ErrNotFound
+}
+
+// List implements [store.Store].
+func (s *Store) List(_ context.Context, f store.Filter) ([]store.Turn, error) {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil, store.ErrClosed
+	}
+	var found []store.Turn
+	collect := func(l *list) {
+		for e := l.first(); e != &l.root; e = e.next {
+			if f.Match(&e.turn) {
+				found = append(found, e.turn)
+			}
+		}
+	}
+	collect(&s.unfinished)
+	if len(f.States) == 0 || slices.ContainsFunc(f.States, store.State.Finished) {
+		collect(&s.finished)
+	}
+	s.mu.Unlock()
+
+	slices.SortStableFunc(found, func(a, b store.Turn) int { return b.ReceivedAt.Compare(a.ReceivedAt) })
+	limit := f.Limit
+	if limit <= 0 {
+		limit = store.DefaultLimit
+	}
+	return found[:min(limit, len(found))], nil
+}
+
+// Erase implements [store.Store].
+func (s *Store) Erase(_ context.Context, account, openID string) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return 0, store.ErrClosed
+	}
+	var theirs []*entry
+	for _, l := range []*list{&s.unfinished, &s.finished} {
+		for e := l.first(); e != &l.root; e = e.next {
+			if e.turn.Account == account && e.turn.OpenID == openID {
+				theirs = append(theirs, e)
+			}
+		}
+	}
+	for _, e := range theirs {
+		t := e.turn
+		t.Erase()
+		s.replace(e, t)
+	}
+	return len(theirs), nil
+}
+
+// Expire implements [store.Store].
+func (s *Store) Expire(_ context.Context, bodies, rows time.Time) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return 0, store.ErrClosed
+	}
+	removed := 0
+	for e := s.finished.first(); e != &s.finished.root; {
+		next := e.next
+		switch {
+		case e.turn.ReceivedAt.Before(rows):
+			s.remove(e)
+			removed++
+		case e.turn.ReceivedAt.Before(bodies) && e.turn.Body+e.turn.Reply != "":
+			t := e.turn
+			t.Body, t.Reply = "", ""
+			s.replace(e, t)
+		}
+		e = next
+	}
+	return removed, nil
+}
+
+// Close implements [store.Store].
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	clear(s.rows)
+	s.finished.init()
+	s.unfinished.init()
+	return nil
+}

@@ -1,0 +1,143 @@
+// Package store is the contract between the life of a message and the place
+// where it is kept.
+//
+// A store has no rules. It inserts a turn whose key is new ([Store.Claim]),
+// replaces a turn whose version is the one the caller read ([Store.Save]), and
+// in every other case hands back what is there. All rules of time, retries and
+// recovery are in internal/turn; that is why every backend behaves alike, and
+// package storetest holds all of them to it.
+//
+// Claim and Save take batches, so that all turns waiting at one moment share
+// one transaction, and report per row.
+//
+// A Store is safe for concurrent use. An error returned for a whole call means
+// that the outcome is unknown: some, all or none of the rows may have been
+// written. The caller asks again, and learns from the row that is there.
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Errors that a caller decides by. A backend maps the errors of its driver to
+// them in one place and adds the detail with %w.
+var (
+	// ErrNotFound: no turn has this key. It may never have been there, or have expired.
+	ErrNotFound = errors.New("store: no such turn")
+	// ErrUnavailable: the store cannot be reached or cannot write now. Nothing
+	// may be acknowledged; ask again soon.
+	ErrUnavailable = errors.New("store: unavailable")
+	// ErrFull is the [ErrUnavailable] of a store without room for another turn.
+	ErrFull = errors.New("store: full of unfinished turns")
+	// ErrFenced: the node's lease has ended, or a younger epoch of it has
+	// joined. It may start and save nothing any more and has to join again.
+	ErrFenced = errors.New("store: node is fenced")
+	// ErrClosed: Close was called.
+	ErrClosed = errors.New("store: closed")
+)
+
+// Lease is how long a node counts as alive after its last Renew. It renews
+// every third of it and stops its handlers when a third is left.
+const Lease = 15 * time.Second
+
+// Store keeps turns and nodes.
+type Store interface {
+	// Salt returns the installation's secret salt for keys (see [NewKey]). It
+	// is made when the store is first opened and never changes.
+	Salt(ctx context.Context) ([]byte, error)
+
+	// Join makes a new epoch for the node with this id and starts its lease.
+	// Older epochs of the same id are dead from then on.
+	Join(ctx context.Context, id string) (Node, error)
+	// Renew starts the lease of n anew. It returns ErrFenced if n is dead.
+	Renew(ctx context.Context, n Node) error
+	// Leave ends the lease of n at once, so that others need not wait for its
+	// end. Leaving twice is not an error.
+	Leave(ctx context.Context, n Node) error
+	// Alive reports whether the lease of n runs, by the store's own clock.
+	Alive(ctx context.Context, n Node) (bool, error)
+
+	// Claim inserts every row whose key is not there yet, as version 1. The
+	// results stand in the order of the rows. Of two rows with one key in one
+	// batch the first is inserted.
+	Claim(ctx context.Context, rows []Turn) ([]Result, error)
+	// Save replaces every row whose key is there with the version given, and
+	// raises the version by one. The results stand in the order of the rows.
+	Save(ctx context.Context, rows []Turn) ([]Result, error)
+	// Get returns the turn with this key, or ErrNotFound.
+	Get(ctx context.Context, key Key) (Turn, error)
+	// List returns the turns that match f, youngest first.
+	List(ctx context.Context, f Filter) ([]Turn, error)
+
+	// Erase removes what is personal from all turns of a user (body, reply,
+	// openid), whatever their state, raises their versions and returns how many
+	// there were. The rows and their salted keys stay, so that a replay is
+	// still known: reliability P10.
+	Erase(ctx context.Context, account, openID string) (int, error)
+	// Expire removes bodies and replies of finished turns received before
+	// bodies, and whole finished turns received before rows. Unfinished turns
+	// stay. It returns the number of rows removed.
+	Expire(ctx context.Context, bodies, rows time.Time) (int, error)
+
+	// Close releases the store. Calls under way end with an error or their result.
+	Close() error
+}
+
+// Result is what became of one row of a batch.
+type Result struct {
+	// OK says that the row was written.
+	OK bool
+	// Turn is the row as it is in the store now: the one that was written, with
+	// its new version, or the one that stood in its way.
+	Turn Turn
+	// Err is ErrNotFound if Save met no row, ErrFull if Claim found no room for
+	// this row, and nil otherwise.
+	Err error
+}
+
+// Node is one run of one process: who owns running turns.
+type Node struct {
+	ID    string
+	Epoch int64
+}
+
+// Filter selects turns for List. Zero fields do not restrict.
+type Filter struct {
+	Account string
+	OpenID  string
+	States  []State
+	// Since and Until bound ReceivedAt: Since ≤ ReceivedAt < Until.
+	Since, Until time.Time
+	// NotOwner leaves out the turns owned by this node. It is how a node finds
+	// turns that others may have left behind.
+	NotOwner Node
+	// Limit is the largest number of turns returned. Zero means 1,000.
+	Limit int
+}
+
+// DefaultLimit is the limit of a [Filter] that names none.
+const DefaultLimit = 1000
+
+// Match reports whether t is selected by f, the limit apart. Backends that
+// cannot express a condition in their own language use it.
+func (f *Filter) Match(t *Turn) bool {
+	switch {
+	case f.Account != "" && f.Account != t.Account,
+		f.OpenID != "" && f.OpenID != t.OpenID,
+		!f.Since.IsZero() && t.ReceivedAt.Before(f.Since),
+		!f.Until.IsZero() && !t.ReceivedAt.Before(f.Until),
+		f.NotOwner != (Node{}) && t.Owner == f.NotOwner:
+		return false
+	}
+	if len(f.States) == 0 {
+		return true
+	}
+	for _, s := range f.States {
+		if s == t.State {
+			return true
+		}
+	}
+	return false
+}

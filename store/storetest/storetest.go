@@ -1,0 +1,637 @@
+// Package storetest holds every [store.Store] to its contract. A backend's own
+// test file is a dozen lines that call [Run].
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/echostr/echostr/store"
+)
+
+// Backend is what is tested.
+type Backend struct {
+	// Open returns two handles on one empty database, closed by the test's cleanup.
+	// A backend that one process opens only once may return the same handle
+	// twice.
+	Open func(t testing.TB) (a, b store.Store)
+	// Elapse lets d pass on the clock that leases run by. Nil skips, aloud,
+	// what needs it.
+	Elapse func(d time.Duration)
+}
+
+// Run runs every test against the backend.
+func Run(t *testing.T, b Backend) {
+	tests := []struct {
+		name string
+		run  func(t *testing.T, b Backend)
+	}{
+		{"ClaimInsertsOnce", claimInsertsOnce},
+		{"ClaimReportsPerRow", claimReportsPerRow},
+		{"ClaimRace", claimRace},
+		{"RoundTrip", roundTrip},
+		{"SaveComparesVersions", saveComparesVersions},
+		{"SaveRace", saveRace},
+		{"RowsAreCopies", rowsAreCopies},
+		{"List", list},
+		{"Erase", erase},
+		{"EraseBeatsSave", eraseBeatsSave},
+		{"Expire", expire},
+		{"Salt", salt},
+		{"NodeEpochs", nodeEpochs},
+		{"NodeLeases", nodeLeases},
+		{"Close", closed},
+		{"Model", model},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) { test.run(t, b) })
+	}
+}
+
+// tb is what a testing.T and a rapid.T have in common.
+type tb interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+}
+
+var base = time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)
+
+// sample is a turn with every field set. Strings carry bytes that are no UTF-8.
+func sample(n int) store.Turn {
+	return store.Turn{
+		Key:        key(n),
+		Account:    "demo",
+		OpenID:     fmt.Sprintf("o-user-%d", n%3),
+		OriginalID: "gh_866835093fea",
+		MsgType:    "event",
+		Event:      "SCAN",
+		Body:       "<xml>\x00\xff你好 😀 " + fmt.Sprint(n) + "</xml>",
+		CreateTime: base.Unix() + int64(n),
+		ReceivedAt: base.Add(time.Duration(n) * time.Second),
+		Pushes:     []store.Push{{Number: 2, At: base.Add(time.Millisecond), Got: store.Cut}},
+		Seen:       1,
+		State:      store.Running,
+		Pure:       n%2 == 1,
+		Attempt:    1,
+		Owner:      store.Node{ID: "node-1", Epoch: 7},
+	}
+}
+
+func key(n int) store.Key {
+	return store.NewKeyer([]byte("salt")).Key([32]byte{byte(n), byte(n >> 8), 1}, base.Unix()+int64(n), base)
+}
+
+func finished(t store.Turn) store.Turn {
+	t.State, t.Reply, t.Reason = store.Answered, "<xml>\xfe]]></xml>", "why"
+	t.FinishedAt = t.ReceivedAt.Add(1234 * time.Millisecond)
+	t.Delivery, t.OfferedTo = store.Offered, 2
+	return t
+}
+
+func claim(t tb, s store.Store, rows ...store.Turn) []store.Result {
+	t.Helper()
+	results, err := s.Claim(context.Background(), rows)
+	if err != nil || len(results) != len(rows) {
+		t.Fatalf("Claim of %d rows: %d results, %v", len(rows), len(results), err)
+	}
+	return results
+}
+
+func save(t tb, s store.Store, rows ...store.Turn) []store.Result {
+	t.Helper()
+	results, err := s.Save(context.Background(), rows)
+	if err != nil || len(results) != len(rows) {
+		t.Fatalf("Save of %d rows: %d results, %v", len(rows), len(results), err)
+	}
+	return results
+}
+
+func get(t tb, s store.Store, k store.Key) store.Turn {
+	t.Helper()
+	row, err := s.Get(context.Background(), k)
+	if err != nil {
+		t.Fatalf("Get: %v", err)
+	}
+	return row
+}
+
+func same(t tb, what string, got, want store.Turn) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+func claimInsertsOnce(t *testing.T, b Backend) {
+	s, other := b.Open(t)
+	row := sample(1)
+	r := claim(t, s, row)[0]
+	row.Version = 1
+	if !r.OK || r.Err != nil {
+		t.Fatalf("a new key was not claimed: %+v", r)
+	}
+	same(t, "the claimed row", r.Turn, row)
+
+	intruder := sample(1)
+	intruder.Account, intruder.Body = "other", "other"
+	r = claim(t, other, intruder)[0]
+	if r.OK || r.Err != nil {
+		t.Fatalf("a key was claimed twice: %+v", r)
+	}
+	same(t, "the row that was there", r.Turn, row)
+	same(t, "the row after the second claim", get(t, s, row.Key), row)
+}
+
+func claimReportsPerRow(t *testing.T, b Backend) {
+	s, _ := b.Open(t)
+	claim(t, s, sample(2))
+	twin := sample(3)
+	twin.Body = "the later of two with one key"
+	results := claim(t, s, sample(4), sample(2), sample(3), twin, sample(1))
+	var ok []bool
+	for i, r := range results {
+		ok = append(ok, r.OK)
+		if want := []int{4, 2, 3, 3, 1}[i]; r.Turn.Key != key(want) {
+			t.Errorf("result %d is about another row", i)
+		}
+	}
+	if want := []bool{true, false, true, false, true}; !slices.Equal(ok, want) {
+		t.Errorf("claimed %v, want %v", ok, want)
+	}
+	if got := get(t, s, key(3)).Body; got != sample(3).Body {
+		t.Errorf("of two rows with one key the later was kept: %q", got)
+	}
+	if results := claim(t, s); len(results) != 0 {
+		t.Error("an empty batch has results")
+	}
+}
+
+// Many callers of both handles claim the same keys at once: each is claimed once.
+func claimRace(t *testing.T, b Backend) {
+	s, other := b.Open(t)
+	const callers, keys = 16, 20
+	var mu sync.Mutex
+	claimed := make(map[store.Key]int)
+	var wg sync.WaitGroup
+	for c := range callers {
+		wg.Go(func() {
+			handle := s
+			if c%2 == 1 {
+				handle = other
+			}
+			var rows []store.Turn
+			for k := range keys {
+				rows = append(rows, sample((k+c)%keys))
+			}
+			// Batches of different order and size, as grouping makes them.
+			for len(rows) > 0 {
+				n := min(1+c%5, len(rows))
+				results, err := handle.Claim(context.Background(), rows[:n])
+				if err != nil {
+					t.Errorf("Claim: %v", err)
+					return
+				}
+				mu.Lock()
+				for _, r := range results {
+					if r.OK {
+						claimed[r.Turn.Key]++
+					}
+				}
+				mu.Unlock()
+				rows = rows[n:]
+			}
+		})
+	}
+	wg.Wait()
+	for k := range keys {
+		if n := claimed[key(k)]; n != 1 {
+			t.Errorf("key %d was claimed %d times", k, n)
+		}
+	}
+}
+
+func roundTrip(t *testing.T, b Backend) {
+	s, other := b.Open(t)
+	rows := []store.Turn{sample(1), finished(sample(2)), {Key: key(3), Account: "a", State: store.Unparseable, ReceivedAt: base}}
+	for i, r := range claim(t, s, rows...) {
+		rows[i].Version = 1
+		same(t, "Claim", r.Turn, rows[i])
+		same(t, "Get by the other handle", get(t, other, rows[i].Key), rows[i])
+	}
+	rows[0] = finished(rows[0])
+	rows[0].Pushes = append(slices.Clip(rows[0].Pushes), store.Push{Number: 3, At: base.Add(5 * time.Second), Got: store.GotReply})
+	rows[0].Seen = 9
+	r := save(t, s, rows[0])[0]
+	rows[0].Version = 2
+	same(t, "Save", r.Turn, rows[0])
+	same(t, "Get after Save", get(t, other, rows[0].Key), rows[0])
+	if _, err := s.Get(context.Background(), key(99)); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("Get of an unknown key: %v, want ErrNotFound", err)
+	}
+}
+
+func saveComparesVersions(t *testing.T, b Backend) {
+	s, other := b.Open(t)
+	row := claim(t, s, sample(1))[0].Turn
+	first := finished(row)
+	r := save(t, other, first)[0]
+	if !r.OK || r.Turn.Version != 2 {
+		t.Fatalf("Save of the version that is there: %+v", r)
+	}
+	current := r.Turn
+
+	stale := row
+	stale.Reason = "a save that comes too late"
+	unknown := sample(5)
+	unknown.Version = 1
+	fresh := current
+	fresh.Delivery = store.Written
+	results := save(t, s, stale, unknown, fresh)
+	if r := results[0]; r.OK || r.Err != nil {
+		t.Errorf("a stale version was saved: %+v", r)
+	}
+	same(t, "what a stale save is handed", results[0].Turn, current)
+	if r := results[1]; r.OK || !errors.Is(r.Err, store.ErrNotFound) {
+		t.Errorf("Save of an unknown key: OK %v, %v; want ErrNotFound", r.OK, r.Err)
+	}
+	if r := results[2]; !r.OK || r.Turn.Version != 3 {
+		t.Errorf("the good row of a mixed batch: %+v", r)
+	}
+	if _, err := s.Get(context.Background(), unknown.Key); !errors.Is(err, store.ErrNotFound) {
+		t.Error("Save inserted a row")
+	}
+}
+
+func saveRace(t *testing.T, b Backend) {
+	s, other := b.Open(t)
+	const callers, rounds = 8, 25
+	row := claim(t, s, sample(1))[0].Turn
+	for range rounds {
+		var won sync.Map
+		var wg sync.WaitGroup
+		for c := range callers {
+			wg.Go(func() {
+				handle := s
+				if c%2 == 1 {
+					handle = other
+				}
+				mine := row
+				mine.Reason = fmt.Sprint("caller ", c)
+				results, err := handle.Save(context.Background(), []store.Turn{mine})
+				if err != nil {
+					t.Errorf("Save: %v", err)
+				} else if results[0].OK {
+					won.Store(c, results[0].Turn)
+				}
+			})
+		}
+		wg.Wait()
+		winners := 0
+		won.Range(func(c, turn any) bool {
+			winners++
+			row = turn.(store.Turn)
+			return true
+		})
+		if winners != 1 {
+			t.Fatalf("%d callers saved the same version", winners)
+		}
+		same(t, "the row after a race", get(t, other, row.Key), row)
+	}
+}
+
+// What a caller does to its rows afterwards must not reach the store.
+func rowsAreCopies(t *testing.T, b Backend) {
+	s, _ := b.Open(t)
+	rows := []store.Turn{sample(1)}
+	claim(t, s, rows...)
+	want := sample(1)
+	want.Version = 1
+	rows[0].Account, rows[0].Reason = "changed", "changed"
+	got := get(t, s, key(1))
+	same(t, "after the caller changed its row", got, want)
+}
+
+func keysOf(turns []store.Turn) (names []string) {
+	for _, turn := range turns {
+		for n := range 64 {
+			if turn.Key == key(n) {
+				names = append(names, fmt.Sprint(n))
+			}
+		}
+	}
+	return names
+}
+
+func list(t *testing.T, b Backend) {
+	s, other := b.Open(t)
+	var rows []store.Turn
+	for n := range 10 {
+		row := sample(n)
+		if n >= 5 {
+			row = finished(row)
+		}
+		if n == 9 {
+			row.Account, row.State = "second", store.Silent
+		}
+		if n == 3 {
+			row.Owner = store.Node{ID: "node-2", Epoch: 1}
+		}
+		rows = append(rows, row)
+	}
+	slices.Reverse(rows[2:8]) // not the order of time
+	claim(t, s, rows...)
+	for _, c := range []struct {
+		name string
+		f    store.Filter
+		want string
+	}{
+		{"all, youngest first", store.Filter{}, "9 8 7 6 5 4 3 2 1 0"},
+		{"limit", store.Filter{Limit: 3}, "9 8 7"},
+		{"account", store.Filter{Account: "second"}, "9"},
+		{"user", store.Filter{OpenID: "o-user-1"}, "7 4 1"},
+		{"state", store.Filter{States: []store.State{store.Running}}, "4 3 2 1 0"},
+		{"two states", store.Filter{States: []store.State{store.Running, store.Silent}}, "9 4 3 2 1 0"},
+		{"since, inclusive", store.Filter{Since: base.Add(7 * time.Second)}, "9 8 7"},
+		{"until, exclusive", store.Filter{Until: base.Add(2 * time.Second)}, "1 0"},
+		{"not mine", store.Filter{States: []store.State{store.Running}, NotOwner: store.Node{ID: "node-1", Epoch: 7}}, "3"},
+		{"all at once", store.Filter{Account: "demo", OpenID: "o-user-2", States: []store.State{store.Answered}, Since: base, Until: base.Add(8 * time.Second), Limit: 5}, "5"},
+		{"none", store.Filter{Account: "nobody"}, ""},
+	} {
+		got, err := other.List(context.Background(), c.f)
+		if err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		if names := strings.Join(keysOf(got), " "); names != c.want {
+			t.Errorf("%s: %q, want %q", c.name, names, c.want)
+		}
+	}
+	got, err := s.List(context.Background(), store.Filter{Limit: 1})
+	if err != nil || len(got) != 1 {
+		t.Fatalf("List: %v", err)
+	}
+	same(t, "a listed row", got[0], get(t, s, key(9)))
+}
+
+func erase(t *testing.T, b Backend) {
+	s, other := b.Open(t)
+	claim(t, s, sample(1), finished(sample(4)), sample(2))
+	elsewhere := sample(7)
+	elsewhere.Account = "second"
+	claim(t, s, elsewhere)
+
+	n, err := other.Erase(context.Background(), "demo", "o-user-1")
+	if err != nil || n != 2 {
+		t.Fatalf("Erase: %d rows, %v; want 2", n, err)
+	}
+	for _, k := range []int{1, 4} {
+		row := get(t, s, key(k))
+		if row.State != store.Erased || row.Version != 2 {
+			t.Errorf("row %d: state %v, version %d; want erased, 2", k, row.State, row.Version)
+		}
+		if row.OpenID+row.OriginalID+row.MsgType+row.Event+row.Body+row.Reply+row.Reason != "" {
+			t.Errorf("row %d still holds what was received: %+v", k, row)
+		}
+		if r := claim(t, s, sample(k))[0]; r.OK {
+			t.Errorf("the key of erased row %d was free again", k)
+		}
+	}
+	for _, k := range []int{2, 7} {
+		if row := get(t, s, key(k)); row.State == store.Erased || row.Body == "" {
+			t.Errorf("row %d of another user or account was erased", k)
+		}
+	}
+	if n, err := s.Erase(context.Background(), "demo", "o-nobody"); n != 0 || err != nil {
+		t.Errorf("Erase of nobody: %d, %v", n, err)
+	}
+}
+
+func eraseBeatsSave(t *testing.T, b Backend) {
+	s, other := b.Open(t)
+	row := claim(t, s, sample(1))[0].Turn
+	if _, err := other.Erase(context.Background(), row.Account, row.OpenID); err != nil {
+		t.Fatal(err)
+	}
+	r := save(t, s, finished(row))[0]
+	if r.OK || r.Turn.State != store.Erased || get(t, s, row.Key).Reply != "" {
+		t.Errorf("a result was saved over an erasure: %+v", r)
+	}
+}
+
+func expire(t *testing.T, b Backend) {
+	s, _ := b.Open(t)
+	claim(t, s, finished(sample(1)), sample(2), finished(sample(3)), finished(sample(4)))
+	n, err := s.Expire(context.Background(), base.Add(4*time.Second), base.Add(3*time.Second))
+	if err != nil || n != 1 {
+		t.Fatalf("Expire removed %d rows, %v; want 1", n, err)
+	}
+	if _, err := s.Get(context.Background(), key(1)); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("a row older than the retention of rows is there: %v", err)
+	}
+	if row := get(t, s, key(2)); row.Body == "" || row.State != store.Running {
+		t.Error("an unfinished turn was touched")
+	}
+	if row := get(t, s, key(3)); row.Body != "" || row.Reply != "" || row.State != store.Answered {
+		t.Errorf("row 3 keeps its body or reply beyond the retention of bodies: %+v", row)
+	}
+	if row := get(t, s, key(4)); row.Body == "" || row.Reply == "" {
+		t.Error("row 4 lost its body before its time")
+	}
+}
+
+func salt(t *testing.T, b Backend) {
+	s, other := b.Open(t)
+	one, err := s.Salt(context.Background())
+	if err != nil || len(one) < 16 {
+		t.Fatalf("Salt: %d bytes, %v; want 16 or more", len(one), err)
+	}
+	two, err := other.Salt(context.Background())
+	if err != nil || !slices.Equal(one, two) {
+		t.Errorf("the handles of one database have two salts, %v", err)
+	}
+	foreign, _ := b.Open(t)
+	if three, _ := foreign.Salt(context.Background()); slices.Equal(one, three) {
+		t.Error("two databases have one salt")
+	}
+}
+
+func join(t tb, s store.Store, id string) store.Node {
+	t.Helper()
+	n, err := s.Join(context.Background(), id)
+	if err != nil || n.ID != id {
+		t.Fatalf("Join: %+v, %v", n, err)
+	}
+	return n
+}
+
+func alive(t tb, s store.Store, n store.Node, want bool) {
+	t.Helper()
+	if got, err := s.Alive(context.Background(), n); err != nil || got != want {
+		t.Errorf("Alive(%+v) = %v, %v; want %v", n, got, err, want)
+	}
+}
+
+func nodeEpochs(t *testing.T, b Backend) {
+	s, other := b.Open(t)
+	ctx := context.Background()
+	old := join(t, s, "one")
+	alive(t, other, old, true)
+	young := join(t, s, "one")
+	if young.Epoch <= old.Epoch {
+		t.Errorf("epochs %d, then %d", old.Epoch, young.Epoch)
+	}
+	alive(t, other, old, false)
+	alive(t, other, young, true)
+	if err := s.Renew(ctx, old); !errors.Is(err, store.ErrFenced) {
+		t.Errorf("Renew of an older epoch: %v, want ErrFenced", err)
+	}
+	if err := s.Renew(ctx, young); err != nil {
+		t.Errorf("Renew: %v", err)
+	}
+	if err := s.Leave(ctx, old); err != nil {
+		t.Errorf("Leave of an older epoch: %v", err)
+	}
+	alive(t, other, young, true)
+	for range 2 {
+		if err := s.Leave(ctx, young); err != nil {
+			t.Errorf("Leave: %v", err)
+		}
+	}
+	alive(t, other, young, false)
+	if err := s.Renew(ctx, young); !errors.Is(err, store.ErrFenced) {
+		t.Errorf("Renew after Leave: %v, want ErrFenced", err)
+	}
+	alive(t, s, store.Node{ID: "never joined", Epoch: 1}, false)
+}
+
+func nodeLeases(t *testing.T, b Backend) {
+	if b.Elapse == nil {
+		t.Skip("skipped: this backend's lease clock cannot be moved in a test")
+	}
+	s, other := b.Open(t)
+	ctx := context.Background()
+	n := join(t, s, "one")
+	for range 3 {
+		b.Elapse(store.Lease / 3)
+		if err := s.Renew(ctx, n); err != nil {
+			t.Fatalf("Renew in time: %v", err)
+		}
+	}
+	b.Elapse(store.Lease - time.Second)
+	alive(t, other, n, true)
+	b.Elapse(2 * time.Second)
+	alive(t, other, n, false)
+	if err := s.Renew(ctx, n); !errors.Is(err, store.ErrFenced) {
+		t.Errorf("Renew after the lease: %v, want ErrFenced", err)
+	}
+}
+
+func closed(t *testing.T, b Backend) {
+	s, _ := b.Open(t)
+	if err := s.Close(); err != nil {
+		t.Fatalf("Close: %v", err)
+	}
+	ctx := context.Background()
+	if _, err := s.Claim(ctx, []store.Turn{sample(1)}); err == nil {
+		t.Error("Claim after Close gave no error")
+	}
+	if _, err := s.Save(ctx, []store.Turn{sample(1)}); err == nil {
+		t.Error("Save after Close gave no error")
+	}
+	if _, err := s.Get(ctx, key(1)); err == nil || errors.Is(err, store.ErrNotFound) {
+		t.Errorf("Get after Close: %v", err)
+	}
+}
+
+// model compares random sequences of calls with the simplest thing that keeps
+// the contract.
+func model(t *testing.T, b Backend) {
+	rapid.Check(t, func(rt *rapid.T) {
+		s, other := b.Open(t)
+		want := make(map[store.Key]store.Turn)
+		draw := func() store.Turn {
+			row := sample(rapid.IntRange(0, 5).Draw(rt, "row"))
+			row.Reason = rapid.StringN(0, 3, 9).Draw(rt, "reason")
+			if rapid.Bool().Draw(rt, "finished") {
+				row = finished(row)
+			}
+			return row
+		}
+		for range rapid.IntRange(1, 20).Draw(rt, "calls") {
+			handle := s
+			if rapid.Bool().Draw(rt, "other handle") {
+				handle = other
+			}
+			var rows []store.Turn
+			for range rapid.IntRange(1, 4).Draw(rt, "batch") {
+				rows = append(rows, draw())
+			}
+			switch rapid.IntRange(0, 3).Draw(rt, "call") {
+			case 0:
+				for i, r := range claim(rt, handle, rows...) {
+					there, ok := want[rows[i].Key]
+					if !ok {
+						there = rows[i]
+						there.Version = 1
+						want[there.Key] = there
+					}
+					if r.OK == ok || r.Err != nil {
+						rt.Fatalf("Claim: OK %v, %v; the key was there: %v", r.OK, r.Err, ok)
+					}
+					same(rt, "Claim", r.Turn, there)
+				}
+			case 1:
+				for i := range rows {
+					rows[i].Version = want[rows[i].Key].Version - int64(rapid.IntRange(0, 1).Draw(rt, "stale"))
+				}
+				for i, r := range save(rt, handle, rows...) {
+					there, ok := want[rows[i].Key]
+					match := ok && there.Version == rows[i].Version
+					if match {
+						there = rows[i]
+						there.Version++
+						want[there.Key] = there
+					}
+					if r.OK != match || errors.Is(r.Err, store.ErrNotFound) == ok {
+						rt.Fatalf("Save: OK %v, %v; there %v, version matched %v", r.OK, r.Err, ok, match)
+					}
+					if ok {
+						same(rt, "Save", r.Turn, there)
+					}
+				}
+			case 2:
+				user := rows[0].OpenID
+				n, err := handle.Erase(context.Background(), "demo", user)
+				wanted := 0
+				for k, row := range want {
+					if row.OpenID == user {
+						row.Erase()
+						row.Version++
+						want[k] = row
+						wanted++
+					}
+				}
+				if n != wanted || err != nil {
+					rt.Fatalf("Erase: %d, %v; want %d", n, err, wanted)
+				}
+			case 3:
+				got, err := handle.List(context.Background(), store.Filter{})
+				if err != nil || len(got) != len(want) {
+					rt.Fatalf("List: %d rows, %v; want %d", len(got), err, len(want))
+				}
+				for _, row := range got {
+					same(rt, "List", row, want[row.Key])
+				}
+			}
+		}
+	})
+}
