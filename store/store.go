@@ -71,11 +71,11 @@ type Store interface {
 	// List returns the turns that match f, youngest first.
 	List(ctx context.Context, f Filter) ([]Turn, error)
 
-	// Erase removes what is personal from all turns of a user (body, reply,
-	// openid), whatever their state, raises their versions and returns how many
-	// there were. The rows and their salted keys stay, so that a replay is
-	// still known: reliability P10.
-	Erase(ctx context.Context, account, openID string) (int, error)
+	// Erase removes what is personal from all turns of a user that were received
+	// before the given moment, whatever their state (see [Turn.Erase]), raises
+	// their versions and returns how many there were. The rows and their salted
+	// keys stay, so that a replay is still known: reliability P10.
+	Erase(ctx context.Context, account, openID string, before time.Time) (int, error)
 	// Expire removes bodies and replies of finished turns received before
 	// bodies, and whole finished turns received before rows. Unfinished turns
 	// stay. It returns the number of rows removed.

@@ -297,7 +297,7 @@ func (s *Store) List(_ context.Context, f store.Filter) ([]store.Turn, error) {
 }
 
 // Erase implements [store.Store].
-func (s *Store) Erase(_ context.Context, account, openID string) (int, error) {
+func (s *Store) Erase(_ context.Context, account, openID string, before time.Time) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -306,7 +306,7 @@ func (s *Store) Erase(_ context.Context, account, openID string) (int, error) {
 	var theirs []*entry
 	for _, l := range []*list{&s.unfinished, &s.finished} {
 		for e := l.first(); e != &l.root; e = e.next {
-			if e.turn.Account == account && e.turn.OpenID == openID {
+			if e.turn.Account == account && e.turn.OpenID == openID && e.turn.ReceivedAt.Before(before) {
 				theirs = append(theirs, e)
 			}
 		}

@@ -384,12 +384,12 @@ func list(t *testing.T, b Backend) {
 
 func erase(t *testing.T, b Backend) {
 	s, other := b.Open(t)
-	claim(t, s, sample(1), finished(sample(4)), sample(2))
+	claim(t, s, sample(1), finished(sample(4)), sample(2), sample(10))
 	elsewhere := sample(7)
 	elsewhere.Account = "second"
 	claim(t, s, elsewhere)
 
-	n, err := other.Erase(context.Background(), "demo", "o-user-1")
+	n, err := other.Erase(context.Background(), "demo", "o-user-1", base.Add(5*time.Second))
 	if err != nil || n != 2 {
 		t.Fatalf("Erase: %d rows, %v; want 2", n, err)
 	}
@@ -405,12 +405,12 @@ func erase(t *testing.T, b Backend) {
 			t.Errorf("the key of erased row %d was free again", k)
 		}
 	}
-	for _, k := range []int{2, 7} {
+	for _, k := range []int{2, 7, 10} {
 		if row := get(t, s, key(k)); row.State == store.Erased || row.Body == "" {
-			t.Errorf("row %d of another user or account was erased", k)
+			t.Errorf("row %d of another user, account or time was erased", k)
 		}
 	}
-	if n, err := s.Erase(context.Background(), "demo", "o-nobody"); n != 0 || err != nil {
+	if n, err := s.Erase(context.Background(), "demo", "o-nobody", base.Add(time.Hour)); n != 0 || err != nil {
 		t.Errorf("Erase of nobody: %d, %v", n, err)
 	}
 }
@@ -418,7 +418,7 @@ func erase(t *testing.T, b Backend) {
 func eraseBeatsSave(t *testing.T, b Backend) {
 	s, other := b.Open(t)
 	row := claim(t, s, sample(1))[0].Turn
-	if _, err := other.Erase(context.Background(), row.Account, row.OpenID); err != nil {
+	if _, err := other.Erase(context.Background(), row.Account, row.OpenID, base.Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	r := save(t, s, finished(row))[0]
@@ -610,7 +610,7 @@ func model(t *testing.T, b Backend) {
 				}
 			case 2:
 				user := rows[0].OpenID
-				n, err := handle.Erase(context.Background(), "demo", user)
+				n, err := handle.Erase(context.Background(), "demo", user, base.Add(time.Hour))
 				wanted := 0
 				for k, row := range want {
 					if row.OpenID == user {

@@ -1,0 +1,242 @@
+package callback
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/echostr/echostr"
+	"github.com/echostr/echostr/internal/turn"
+	"github.com/echostr/echostr/store"
+	"github.com/echostr/echostr/wxcrypt"
+)
+
+// Mode is how WeChat's console was told to send messages (消息加解密方式). It is
+// the account's setting: a request never chooses it. R-MODE-ACCOUNT
+type Mode uint8
+
+const (
+	// Plain (明文模式): nothing is encrypted, and the signature does not cover the body.
+	Plain Mode = iota + 1
+	// Compatible (兼容模式): fields in clear and encrypted side by side. Only
+	// the encrypted part is read.
+	Compatible
+	// Safe (安全模式): everything is encrypted.
+	Safe
+)
+
+var modeNames = [...]string{Plain: "plain", Compatible: "compatible", Safe: "safe"}
+
+func (m Mode) String() string {
+	if m >= Plain && m <= Safe {
+		return modeNames[m]
+	}
+	return fmt.Sprintf("mode(%d)", uint8(m))
+}
+
+// ParseMode reads the name of a mode.
+func ParseMode(s string) (Mode, error) {
+	for m, name := range modeNames {
+		if name == s && name != "" {
+			return Mode(m), nil
+		}
+	}
+	return 0, fmt.Errorf("mode %q is not known: use plain (明文模式), compatible (兼容模式) or safe (安全模式), as WeChat's console shows", s)
+}
+
+// Account is one Official Account (公众号) and its settings. Its pushes arrive
+// at /wx/{Name}.
+type Account struct {
+	// Name stands in the URL: small letters, digits, - and _, at most 64.
+	Name string
+	// AppID is the account's AppID. It may be empty in Plain mode only.
+	AppID string
+	// Token is the token (令牌) set in WeChat's console.
+	Token string
+	// EncodingAESKey (消息加解密密钥) is needed in Compatible and Safe.
+	EncodingAESKey string
+	// Mode has no default.
+	Mode Mode
+	// Verified says that the account has the customer-service API (客服消息), so
+	// an answer can follow after `success`. An account without it has its
+	// pushes held open for WeChat's retries.
+	Verified bool
+	// Handler answers the account's messages. Defaults to Config.Handler.
+	Handler echostr.Handler
+
+	// OriginalID is the account's gh_ id (原始ID). If it is set, pushes to
+	// another one are refused.
+	OriginalID string
+	// PreviousToken and PreviousEncodingAESKey are accepted beside the present
+	// ones until PreviousUntil, while WeChat may still use them.
+	PreviousToken, PreviousEncodingAESKey string
+	PreviousUntil                         time.Time
+	// HandlerTimeout is the time a handler has if its route does not say
+	// otherwise. Defaults to 60 s, at most 10 min.
+	HandlerTimeout time.Duration
+	// Freshness is how far a push's timestamp may be from the server's clock.
+	// Defaults to 5 min, in Safe mode 10 min; at most 10 min.
+	Freshness time.Duration
+	// BodyLimit bounds the body of a push, in bytes. Defaults to 256 KiB.
+	BodyLimit int64
+	// Fallback is what the user reads when a turn has failed. Empty: nothing.
+	Fallback string
+	// Once does not start a handler a second time when the process that ran
+	// it died; the turn is recorded as interrupted.
+	Once bool
+	// KeepUnsubscribed keeps what an unsubscribing user sent. By default it is
+	// erased when the unsubscribe event has been handled, as WeChat demands.
+	KeepUnsubscribed bool
+	// BindSignature refuses, in Plain mode, a second message under a signature
+	// that another message has used. Without it such a message is only logged.
+	BindSignature bool
+	// AllowWeakToken accepts a short or well-known token of an old account.
+	AllowWeakToken bool
+}
+
+// Config is what a [Server] is made of. Zero fields mean the defaults.
+type Config struct {
+	// Accounts must not be empty.
+	Accounts []Account
+	// Handler answers the messages of accounts that have no Handler of their own.
+	Handler echostr.Handler
+	// Store keeps the turns. Defaults to a store in memory. The Server does not close
+	// it.
+	Store store.Store
+	// NodeID names this process among those that share the store; two of one
+	// name fence each other. Defaults to a random name.
+	NodeID string
+	// MaxWaiting bounds the pushes that are open at the same time; those
+	// beyond it are closed at once. Defaults to 10,000.
+	MaxWaiting int
+	// Logger gets what an operator should know. Defaults to slog.Default().
+	// Content of messages and OpenIDs are logged at debug level only, secrets
+	// never.
+	Logger *slog.Logger
+	// Now is the wall clock. Defaults to time.Now. Timers do not use it.
+	Now func() time.Time
+	// Fatal is told what the process cannot go on with; it should drain and
+	// restart. It is called at most once, in a goroutine of its own. Defaults to
+	// an error in the log.
+	Fatal func(error)
+
+	scale func(*turn.Policy) // tests change the policy
+}
+
+// Limits of settings.
+const (
+	maxFreshness      = 10 * time.Minute
+	maxHandlerTimeout = 10 * time.Minute
+	minTokenLen       = 16
+	defaultBodyLimit  = 256 << 10
+	maxBodyLimit      = 16 << 20
+	defaultMaxWaiting = 10_000
+)
+
+var namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
+
+// knownTokens are in tutorials, so everybody can sign with them.
+var knownTokens = []string{"weixin", "wechat", "token", "test", "123456", "12345678", "weixintoken", "wechattoken", "mytoken"}
+
+// CheckToken says what is wrong with a token, if anything. A plain signature gives an
+// attacker who has seen one URL the means to guess a short token offline.
+func CheckToken(token string) error {
+	switch {
+	case token == "":
+		return errors.New("the token (令牌) is missing: make one with `echostr account new` and enter it in WeChat's console too")
+	case isKnownToken(token):
+		return errors.New("the token (令牌) is one that everybody knows: make one with `echostr account new`, or set allow_weak_token")
+	case len(token) < minTokenLen:
+		return fmt.Errorf("the token (令牌) has %d characters, and one of fewer than %d can be guessed from a single captured URL: make one with `echostr account new`, or set allow_weak_token", len(token), minTokenLen)
+	}
+	return nil
+}
+
+func isKnownToken(token string) bool {
+	for _, known := range knownTokens {
+		if strings.EqualFold(token, known) {
+			return true
+		}
+	}
+	return false
+}
+
+// check fills in the defaults of an account and says what is wrong with it.
+func (a *Account) check(cfg *Config) error {
+	if !namePattern.MatchString(a.Name) {
+		return fmt.Errorf("the name %q cannot stand in a URL: use small letters, digits, - and _, at most 64", a.Name)
+	}
+	if a.Mode < Plain || a.Mode > Safe {
+		return errors.New("the mode is missing: set Plain (明文模式), Compatible (兼容模式) or Safe (安全模式), as WeChat's console shows")
+	}
+	if a.AppID == "" && a.Mode != Plain {
+		return fmt.Errorf("mode %v needs the AppID, which stands inside every encrypted push", a.Mode)
+	}
+	if err := CheckToken(a.Token); err != nil && (a.Token == "" || !a.AllowWeakToken) {
+		return err
+	}
+	if a.EncodingAESKey == "" && a.Mode != Plain {
+		return fmt.Errorf("mode %v needs the EncodingAESKey (消息加解密密钥) from WeChat's console", a.Mode)
+	}
+	if a.Handler == nil {
+		a.Handler = cfg.Handler
+	}
+	if a.Handler == nil {
+		return errors.New("there is no Handler: give the account one, or the Config")
+	}
+	if (a.PreviousToken != "" || a.PreviousEncodingAESKey != "") && a.PreviousUntil.IsZero() {
+		return errors.New("previous secrets need PreviousUntil, a day after they were changed: an old secret must not stay valid for ever")
+	}
+	if a.HandlerTimeout == 0 {
+		a.HandlerTimeout = time.Minute
+	}
+	if a.HandlerTimeout < 0 || a.HandlerTimeout > maxHandlerTimeout {
+		return fmt.Errorf("a HandlerTimeout of %v is out of range: use more than 0 and at most %v", a.HandlerTimeout, maxHandlerTimeout)
+	}
+	if a.Freshness == 0 {
+		if a.Freshness = 5 * time.Minute; a.Mode == Safe {
+			a.Freshness = 10 * time.Minute
+		}
+	}
+	if a.Freshness < 0 || a.Freshness > maxFreshness {
+		return fmt.Errorf("a Freshness of %v is out of range: use more than 0 and at most %v, since replays are known for twenty minutes only", a.Freshness, maxFreshness)
+	}
+	if a.BodyLimit == 0 {
+		a.BodyLimit = defaultBodyLimit
+	}
+	if a.BodyLimit < 0 || a.BodyLimit > maxBodyLimit {
+		return fmt.Errorf("a BodyLimit of %d is out of range: use up to %d bytes", a.BodyLimit, maxBodyLimit)
+	}
+	if a.Fallback != "" {
+		if err := echostr.Validate(echostr.Text(a.Fallback), nil); err != nil {
+			return fmt.Errorf("the fallback text cannot be sent: %w", err)
+		}
+	}
+	return nil
+}
+
+// keyring makes the account's secrets ready for use.
+func (a *Account) keyring() (*wxcrypt.Keyring, error) {
+	present := wxcrypt.Secret{Token: a.Token, EncodingAESKey: a.EncodingAESKey}
+	if a.PreviousToken == "" && a.PreviousEncodingAESKey == "" {
+		return wxcrypt.NewKeyring(a.AppID, present)
+	}
+	return wxcrypt.NewKeyring(a.AppID, present, wxcrypt.Secret{
+		Token: a.PreviousToken, EncodingAESKey: a.PreviousEncodingAESKey, Until: a.PreviousUntil,
+	})
+}
+
+// policy is the account's part in the life of its messages.
+func (a *Account) policy(cfg *Config) turn.Policy {
+	p := turn.DefaultPolicy()
+	p.Hold = !a.Verified
+	p.Once = a.Once
+	p.Fallback = a.Fallback != ""
+	if cfg.scale != nil {
+		cfg.scale(&p)
+	}
+	return p
+}

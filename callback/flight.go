@@ -1,0 +1,393 @@
+package callback
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/echostr/echostr"
+	"github.com/echostr/echostr/internal/turn"
+	"github.com/echostr/echostr/store"
+)
+
+// flight is a turn that this process is busy with: its open pushes, its
+// handler, or a change of its row.
+//
+// Events are queued, and one goroutine at a time, the driver, takes them to
+// [turn.Step], saves what that asks to be saved and carries out the effects. Whoever
+// posts to a flight without a driver starts one. So nobody ever waits
+// for a flight, however long the store takes.
+type flight struct {
+	s       *Server
+	account *account
+	key     store.Key
+
+	mu      sync.Mutex
+	queue   []job
+	driven  bool
+	lastID  int
+	waiting []*openPush // by arrival
+
+	// Only the driver touches these.
+	state   turn.State
+	dirty   bool // the row has changed since, which may wait
+	polling bool
+	msg     echostr.Message // decoded; nil if only the row is known
+	route   *echostr.Route
+	digest  [32]byte
+
+	handler *attempt // the attempt that runs here; guarded by mu
+}
+
+// job is an event with what only the callback knows about it.
+type job struct {
+	ev     turn.Event
+	push   *openPush // PushArrived
+	in     *received // PushArrived
+	reload bool      // read the row first
+}
+
+// post queues an event; a goroutine of its own drives the flight if nobody does.
+func (f *flight) post(ev turn.Event) {
+	f.mu.Lock()
+	f.enqueue(job{ev: ev})
+}
+
+// enqueue is called with f.mu held, and gives it up.
+func (f *flight) enqueue(j job) {
+	f.queue = append(f.queue, j)
+	drive := !f.driven
+	f.driven = true
+	f.mu.Unlock()
+	if drive {
+		go f.drive()
+	}
+}
+
+// postAndDrive is post for a goroutine that has nothing better to do than drive.
+func (f *flight) postAndDrive(ev turn.Event) {
+	f.mu.Lock()
+	f.queue = append(f.queue, job{ev: ev})
+	drive := !f.driven
+	f.driven = true
+	f.mu.Unlock()
+	if drive {
+		f.drive()
+	}
+}
+
+// drive takes the queue to its end. When an event starts the handler, this
+// goroutine becomes the handler's, and another one drives if there is more.
+func (f *flight) drive() {
+	for {
+		j, ok := f.next()
+		if !ok {
+			return
+		}
+		if a := f.apply(&j); a != nil {
+			f.handOver()
+			f.run(a)
+			return
+		}
+	}
+}
+
+// next returns the next event, or stops driving.
+func (f *flight) next() (job, bool) {
+	f.mu.Lock()
+	if len(f.queue) > 0 {
+		j := f.queue[0]
+		f.queue = f.queue[1:]
+		f.mu.Unlock()
+		return j, true
+	}
+	f.queue = nil
+	idle := !f.state.Running && len(f.state.Open) == 0
+	if idle && f.dirty {
+		// What could wait for the next save: there is none.
+		f.mu.Unlock()
+		f.saveLazily()
+		return f.next()
+	}
+	f.driven = false
+	f.mu.Unlock()
+	if idle {
+		f.s.flights.drop(f)
+	}
+	return job{}, false
+}
+
+// handOver stops driving, or lets another goroutine go on.
+func (f *flight) handOver() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.queue) > 0 {
+		go f.drive()
+		return
+	}
+	f.driven = false
+}
+
+// apply takes one event to its effects. It returns the attempt to run, if
+// the event starts one.
+func (f *flight) apply(j *job) (start *attempt) {
+	ev := &j.ev
+	ev.Now, ev.Self = f.s.clock.now(), f.s.node.self()
+	if j.reload && !f.reload(ev) {
+		return nil
+	}
+	if ev.Kind == turn.PushArrived {
+		f.arrived(j)
+	}
+	for {
+		if row := &f.state.Row; ev.Kind == turn.PushArrived && row.State != 0 {
+			ev.Age = f.s.clock.age(row.ReceivedAt, ev.Now)
+		}
+		next, effects := turn.Step(&f.account.policy, f.state, ev)
+		if effects.Save == turn.Now {
+			row, saved := f.commit(j, next.Row)
+			if !saved && row.Version == 0 {
+				return nil // nobody is there any more who could be answered
+			}
+			if !saved {
+				// Somebody else wrote the row. What it says comes first.
+				if f.state.Row.State == 0 {
+					f.s.stats.retries.Add(1)
+				}
+				f.state.Row, f.dirty = row, false
+				if start = cmpOr(start, f.apply(&job{ev: turn.Event{Kind: turn.Changed}})); ev.Kind == turn.Changed {
+					return start
+				}
+				continue
+			}
+			next.Row, f.dirty = row, false
+		}
+		f.state = next
+		f.dirty = f.dirty || effects.Save == turn.Lazily
+		for _, e := range effects.List {
+			start = cmpOr(start, f.carryOut(e))
+		}
+		f.watch()
+		return start
+	}
+}
+
+func cmpOr(a, b *attempt) *attempt {
+	if a != nil {
+		return a
+	}
+	return b
+}
+
+// arrived completes the event of a push with what the flight knows.
+func (f *flight) arrived(j *job) {
+	ev := &j.ev
+	if f.state.Row.State == 0 {
+		f.msg, f.digest = j.in.msg, j.in.digest
+		if f.msg != nil && f.account.router != nil {
+			f.route = f.account.router.Match(f.msg)
+		}
+		ev.New.Pure = f.route.IsPure()
+		f.account.clock.observe(ev.New.CreateTime, ev.Now)
+	} else {
+		f.s.stats.retries.Add(1)
+	}
+	ev.ClockAgrees = f.account.clock.holds()
+}
+
+// commit writes the row, and returns it as the store has it then. saved is
+// false if another row is there, which is returned, or if the attempt was given up
+// (version 0). While the store is down nothing is acknowledged and nothing is
+// given up that somebody still waits for: reliability P8.
+func (f *flight) commit(j *job, row store.Turn) (current store.Turn, saved bool) {
+	for pause := 5 * time.Millisecond; ; pause = min(2*pause, maxStorePause) {
+		began := time.Now()
+		result, err := f.write(row)
+		switch {
+		case err == nil && result.Err == nil:
+			f.s.stats.saved(time.Since(began))
+			return result.Turn, result.OK
+		case errors.Is(result.Err, store.ErrNotFound):
+			// Expired or restored away. There is nobody left to answer.
+			gone := row
+			gone.Erase()
+			return gone, false
+		case err == nil:
+			err = result.Err
+		}
+		f.s.stats.storeErrors.Add(1)
+		f.s.node.troubled(err)
+		select {
+		case <-f.s.ctx.Done():
+			return store.Turn{}, false
+		case <-time.After(pause/2 + rand.N(pause/2)):
+		}
+		if j.push != nil && row.Version == 0 && !f.isWaiting(j.push) {
+			// The push is gone and its message was never acknowledged: WeChat's
+			// next push begins anew. Should the commit have happened all the
+			// same, that push, or the next sweep, finds the row.
+			f.s.node.orphan(f.account, f.key)
+			return store.Turn{}, false
+		}
+	}
+}
+
+// Pauses between attempts to reach a store that is down.
+const maxStorePause = 200 * time.Millisecond
+
+// storeTimeout bounds one call of the store.
+const storeTimeout = 10 * time.Second
+
+func (f *flight) write(row store.Turn) (store.Result, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(f.s.ctx), storeTimeout)
+	defer cancel()
+	rows := [1]store.Turn{row}
+	call := f.s.cfg.Store.Save
+	if row.Version == 0 {
+		call = f.s.cfg.Store.Claim
+	}
+	results, err := call(ctx, rows[:])
+	if err != nil {
+		return store.Result{}, err
+	}
+	return results[0], nil
+}
+
+// saveLazily brings the store up to date with what nobody waits for. A failure or a
+// conflict loses only that.
+func (f *flight) saveLazily() {
+	f.dirty = false
+	result, err := f.write(f.state.Row)
+	if err != nil || !result.OK {
+		f.s.stats.storeErrors.Add(1)
+		return
+	}
+	f.state.Row = result.Turn
+}
+
+// reload reads the row before an event that somebody else may have caused. It
+// reports whether the event still stands.
+func (f *flight) reload(ev *turn.Event) bool {
+	f.polling = false
+	ctx, cancel := context.WithTimeout(f.s.ctx, storeTimeout)
+	defer cancel()
+	row, err := f.s.cfg.Store.Get(ctx, f.key)
+	if err != nil {
+		f.watch()
+		return false
+	}
+	if row.Version != f.state.Row.Version {
+		f.state.Row, f.dirty = row, false
+	}
+	if row.State == store.Running && row.Owner != ev.Self {
+		if alive, err := f.s.cfg.Store.Alive(ctx, row.Owner); err == nil && !alive {
+			ev.Kind = turn.OwnerLost
+		}
+	}
+	return true
+}
+
+// watch sees to it that a turn which another node runs, and which pushes wait for
+// here, is looked at again soon.
+func (f *flight) watch() {
+	row := &f.state.Row
+	if f.polling || len(f.state.Open) == 0 || row.State != store.Running || row.Version == 0 || row.Owner == f.s.node.self() {
+		return
+	}
+	f.polling = true
+	time.AfterFunc(pollInterval, func() {
+		// By key: should this flight be put away by then, another one may be
+		// busy with the turn.
+		f.s.flights.get(f.account, f.key, job{reload: true, ev: turn.Event{Kind: turn.Changed}})
+	})
+}
+
+// pollInterval is how often a turn on another node is looked at.
+const pollInterval = 100 * time.Millisecond
+
+// carryOut does what a step wants done.
+func (f *flight) carryOut(e turn.Effect) *attempt {
+	switch e.Do {
+	case turn.Start:
+		return f.newAttempt()
+	case turn.Cancel:
+		f.mu.Lock()
+		a := f.handler
+		f.mu.Unlock()
+		if a != nil {
+			a.cancel()
+		}
+	case turn.Answer:
+		ans := answer{given: e.Given}
+		switch e.Given {
+		case store.GotReply:
+			ans.reply = f.state.Row.Reply
+		case store.GotFallback:
+			ans.reply = f.fallback()
+		}
+		if p := f.find(e.Push); p != nil {
+			p.answered <- ans // never blocks: a push is answered once
+		}
+	case turn.Hold:
+		f.s.stats.held.Add(1)
+	case turn.Replay:
+		f.s.stats.replays.Add(1)
+	case turn.Abort:
+		// The push has left by itself.
+	}
+	return nil
+}
+
+// fallback is the reply of a failed turn: the same for all its pushes.
+func (f *flight) fallback() string {
+	row := &f.state.Row
+	return string(echostr.AppendReply(nil, echostr.Text(f.account.Fallback), addressOf(row, row.FinishedAt)))
+}
+
+// addressOf takes whom a reply goes to from the row, and nowhere else: R-REPLY-SWAP.
+func addressOf(row *store.Turn, at time.Time) echostr.Address {
+	return echostr.Address{ToUserName: row.OpenID, FromUserName: row.OriginalID, CreateTime: at.Unix()}
+}
+
+func (f *flight) find(id int) *openPush {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, p := range f.waiting {
+		if p.id == id {
+			return p
+		}
+	}
+	return nil
+}
+
+func (f *flight) isWaiting(p *openPush) bool { return f.find(p.id) != nil }
+
+// leave takes a push off the waiting ones: its connection is finished.
+func (f *flight) leave(p *openPush) {
+	f.mu.Lock()
+	if i := slices.Index(f.waiting, p); i >= 0 {
+		f.waiting = slices.Delete(f.waiting, i, i+1)
+	}
+	f.mu.Unlock()
+}
+
+// closed reports the end of a push.
+func (f *flight) closed(p *openPush, written bool) {
+	f.leave(p)
+	f.postAndDrive(turn.Event{Kind: turn.PushClosed, Push: p.id, Written: written})
+}
+
+// passiveDeadline is the end of the youngest open push's window.
+func (f *flight) passiveDeadline() (due time.Time, ok bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, p := range f.waiting {
+		if p.due.After(due) {
+			due, ok = p.due, true
+		}
+	}
+	return due, ok
+}

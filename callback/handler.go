@@ -1,0 +1,203 @@
+package callback
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/echostr/echostr"
+	"github.com/echostr/echostr/internal/turn"
+	"github.com/echostr/echostr/store"
+)
+
+// attempt is one run of the handler, in a goroutine of its own.
+type attempt struct {
+	f      *flight
+	row    store.Turn // as it was when the attempt was marked as started
+	digest [32]byte
+	msg    echostr.Message
+	route  *echostr.Route
+	budget time.Duration
+	ctx    context.Context
+	cancel context.CancelFunc
+	accept *time.Timer // of a Pure route, else nil
+	over   atomic.Bool // its result is posted, by itself or by the end of its time
+}
+
+// newAttempt is called by the driver when the start mark is in the store.
+func (f *flight) newAttempt() *attempt {
+	a := &attempt{f: f, row: f.state.Row, digest: f.digest, msg: f.msg, route: f.route, budget: f.account.HandlerTimeout}
+	if f.msg == nil {
+		a.decode() // the turn was found in the store
+	}
+	if b := a.route.Budget(); b > 0 {
+		a.budget = b
+	}
+	a.ctx, a.cancel = context.WithTimeout(f.s.ctx, a.budget)
+	f.mu.Lock()
+	f.handler = a
+	f.mu.Unlock()
+	f.s.stats.starts.Add(1)
+	f.s.stats.running.Add(1)
+	if a.row.Version == 0 {
+		// A Pure route whose turn is not in the store yet: it is put there
+		// soon, so that it is seen and joined by other nodes.
+		a.accept = time.AfterFunc(f.account.policy.AcceptBy, func() { f.post(turn.Event{Kind: turn.AcceptDue}) })
+	}
+	return a
+}
+
+func (a *attempt) decode() {
+	var doc echostr.Document
+	if doc.Parse([]byte(a.row.Body)) == nil {
+		a.msg = doc.Message()
+		a.digest = doc.Key(a.f.account.identity()).Digest
+		if r := a.f.account.router; r != nil {
+			a.route = r.Match(a.msg)
+		}
+	}
+}
+
+// Reasons that the callback records for failed turns.
+const (
+	reasonTimeout = "timeout: the handler took longer than its time"
+	reasonPanic   = "panic"
+	reasonGone    = "the stored message does not parse any more"
+)
+
+// maxAbandoned is how many handlers may hang beyond their time before the
+// process asks to be restarted.
+const maxAbandoned = 100
+
+// run runs the handler and posts what it has come to.
+func (f *flight) run(a *attempt) {
+	limit := time.AfterFunc(a.budget, func() {
+		// A handler that heeds its context ends at this moment too; whoever
+		// is first posts, and both post the same.
+		if a.over.CompareAndSwap(false, true) {
+			if f.s.stats.abandoned.Add(1) > maxAbandoned {
+				f.s.die(fmt.Errorf("more than %d handlers hang beyond their time: restart the process, and let handlers heed their context", maxAbandoned))
+			}
+			f.s.stats.running.Add(-1)
+			f.post(a.failed(reasonTimeout))
+		}
+	})
+	ev := a.failed(reasonPanic)
+	defer func() {
+		// Here also after a panic, and after runtime.Goexit.
+		if p := recover(); p != nil {
+			a.panicked(p)
+		}
+		limit.Stop()
+		if a.accept != nil {
+			a.accept.Stop()
+		}
+		a.cancel()
+		if !a.over.CompareAndSwap(false, true) {
+			f.s.stats.abandoned.Add(-1)
+			return
+		}
+		f.s.stats.running.Add(-1)
+		f.postAndDrive(ev)
+	}()
+	ev = a.handle()
+}
+
+func (a *attempt) failed(reason string) turn.Event {
+	return turn.Event{Kind: turn.Result, Attempt: a.row.Attempt, State: store.Failed, Reason: reason}
+}
+
+// handle calls the handler and makes an event of what it returns.
+func (a *attempt) handle() turn.Event {
+	if a.msg == nil {
+		return a.failed(reasonGone)
+	}
+	ctx := echostr.WithTurn(a.ctx, (*turnView)(a))
+	var reply echostr.Reply
+	var err error
+	if a.route != nil {
+		reply, err = a.route.Handle(ctx, a.msg)
+	} else if a.f.account.router == nil {
+		reply, err = a.f.account.Handler.Handle(ctx, a.msg)
+	}
+	switch {
+	case errors.Is(a.ctx.Err(), context.DeadlineExceeded):
+		a.log(slog.LevelError, "handler timed out", slog.Duration(keyTook, a.budget))
+		return a.failed(reasonTimeout)
+	case err != nil:
+		a.log(slog.LevelError, "handler failed", slog.Any(keyError, err))
+		return a.failed("error: " + shorten(err.Error()))
+	}
+	return a.answer(reply)
+}
+
+// answer makes the result of a reply: the document that every push gets.
+func (a *attempt) answer(reply echostr.Reply) turn.Event {
+	ev := turn.Event{Kind: turn.Result, Attempt: a.row.Attempt, State: store.Silent}
+	if echostr.IsNone(reply) {
+		return ev
+	}
+	if a.row.OpenID == "" {
+		a.log(slog.LevelWarn, "the message names no sender, so its reply goes nowhere")
+		return ev
+	}
+	err := echostr.Validate(reply, a.msg)
+	var tooLong *echostr.TooLongError
+	switch text, _ := reply.(echostr.TextReply); {
+	case errors.Is(err, echostr.ErrEmptyText):
+		a.log(slog.LevelWarn, "the reply is empty and is not sent", slog.Any(keyError, err))
+		return ev // R-REPLY-EMPTY
+	case errors.As(err, &tooLong):
+		a.log(slog.LevelWarn, "the reply is too long and was cut", slog.Int(keyBytes, tooLong.Bytes))
+		reply = echostr.Text(echostr.CutText(text.Content, tooLong.Limit)) // R-REPLY-TEXT
+	case err != nil:
+		a.log(slog.LevelError, "the reply is invalid and is not sent", slog.Any(keyError, err))
+		return a.failed("invalid reply: " + shorten(err.Error()))
+	}
+	ev.State = store.Answered
+	ev.Reply = string(echostr.AppendReply(nil, reply, addressOf(&a.row, a.f.s.clock.now())))
+	return ev
+}
+
+// panicked logs a panic. The value may hold anything, so only that of a
+// runtime error, which is ours to read, is shown above debug level.
+func (a *attempt) panicked(p any) {
+	a.f.s.stats.panics.Add(1)
+	what := slog.String(keyPanic, fmt.Sprintf("%T", p))
+	if err, ok := p.(runtime.Error); ok {
+		what = slog.String(keyPanic, err.Error())
+	}
+	a.log(slog.LevelError, "handler panicked", what, slog.String(keyStack, string(debug.Stack())))
+	a.log(slog.LevelDebug, "handler panicked with", slog.Any(keyPanic, p))
+}
+
+func (a *attempt) log(level slog.Level, msg string, attrs ...slog.Attr) {
+	attrs = append(attrs, slog.String(keyAccount, a.row.Account), slog.String(keyTurn, a.row.Key.String()),
+		slog.Int(keyAttempt, a.row.Attempt), slog.String(keyMsgType, a.row.MsgType))
+	a.f.s.cfg.Logger.LogAttrs(context.WithoutCancel(a.ctx), level, msg, attrs...)
+}
+
+// shorten bounds what is recorded of an error.
+func shorten(s string) string {
+	const limit = 200
+	if len(s) > limit {
+		return echostr.CutText(s, limit)
+	}
+	return s
+}
+
+// turnView is what the handler may ask: [echostr.Turn].
+type turnView attempt
+
+func (v *turnView) Key() string           { return hex.EncodeToString(v.digest[:]) }
+func (v *turnView) Attempt() int          { return v.row.Attempt }
+func (v *turnView) Account() string       { return v.row.Account }
+func (v *turnView) ReceivedAt() time.Time { return v.row.ReceivedAt }
+
+func (v *turnView) PassiveDeadline() (time.Time, bool) { return v.f.passiveDeadline() }

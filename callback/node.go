@@ -1,0 +1,176 @@
+package callback
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/echostr/echostr/internal/turn"
+	"github.com/echostr/echostr/store"
+)
+
+// membership is this process as a node of the store: it renews the lease, and looks
+// for turns that dead nodes have left behind.
+type membership struct {
+	s       *Server
+	node    atomic.Pointer[store.Node]
+	left    chan struct{}
+	stopped chan struct{}
+
+	mu      sync.Mutex
+	orphans map[store.Key]*account // claims of unknown outcome
+	trouble time.Time              // when the store's failing was last logged
+}
+
+var errFenced = errors.New("the node has lost its lease on the store")
+
+func (m *membership) self() store.Node { return *m.node.Load() }
+
+func (m *membership) join(s *Server) error {
+	m.s, m.left, m.stopped = s, make(chan struct{}), make(chan struct{})
+	m.orphans = make(map[store.Key]*account)
+	n, err := s.cfg.Store.Join(context.Background(), s.cfg.NodeID)
+	if err != nil {
+		return err
+	}
+	m.node.Store(&n)
+	go m.run()
+	return nil
+}
+
+// leave ends the membership, so that other nodes need not wait for the lease.
+func (m *membership) leave(ctx context.Context) error {
+	m.mu.Lock()
+	select {
+	case <-m.left:
+	default:
+		close(m.left)
+	}
+	m.mu.Unlock()
+	<-m.stopped
+	err := m.s.cfg.Store.Leave(ctx, m.self())
+	if errors.Is(err, store.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+func (m *membership) run() {
+	defer close(m.stopped)
+	tick := time.NewTicker(store.Lease / 3)
+	defer tick.Stop()
+	renewed := time.Now()
+	for {
+		m.sweep()
+		select {
+		case <-m.left:
+			return
+		case <-tick.C:
+		}
+		switch err := m.renew(); {
+		case err == nil:
+			renewed = time.Now()
+		case errors.Is(err, store.ErrFenced):
+			m.s.cfg.Logger.Error("the node has lost its lease and joins again; its handlers are cancelled", slog.Any(keyError, err))
+			m.fence()
+			if m.rejoin() == nil {
+				renewed = time.Now()
+			}
+		default:
+			m.troubled(err)
+			if time.Since(renewed) >= store.Lease-store.Lease/3 {
+				m.fence() // before another node may take over: reliability P3
+			}
+		}
+	}
+}
+
+func (m *membership) renew() error {
+	ctx, cancel := context.WithTimeout(m.s.ctx, store.Lease/3)
+	defer cancel()
+	return m.s.cfg.Store.Renew(ctx, m.self())
+}
+
+func (m *membership) rejoin() error {
+	ctx, cancel := context.WithTimeout(m.s.ctx, store.Lease/3)
+	defer cancel()
+	n, err := m.s.cfg.Store.Join(ctx, m.s.cfg.NodeID)
+	if err != nil {
+		m.troubled(err)
+		return err
+	}
+	m.node.Store(&n)
+	return nil
+}
+
+// fence cancels all handlers: their results may not be stored any more.
+func (m *membership) fence() {
+	for _, f := range m.s.flights.all() {
+		f.mu.Lock()
+		if f.handler != nil {
+			f.handler.cancel()
+		}
+		f.mu.Unlock()
+	}
+}
+
+// sweep finds turns whose owner is dead, and claims of this node that it knows
+// nothing about. Their flights read the row and decide.
+func (m *membership) sweep() {
+	ctx, cancel := context.WithTimeout(m.s.ctx, store.Lease/3)
+	defer cancel()
+	look := func(a *account, key store.Key) {
+		m.s.flights.get(a, key, job{reload: true, ev: turn.Event{Kind: turn.Changed}})
+	}
+	m.mu.Lock()
+	orphans := m.orphans
+	m.orphans = make(map[store.Key]*account)
+	m.mu.Unlock()
+	for key, a := range orphans {
+		look(a, key)
+	}
+	rows, err := m.s.cfg.Store.List(ctx, store.Filter{States: []store.State{store.Running}, NotOwner: m.self()})
+	if err != nil {
+		m.troubled(err)
+		return
+	}
+	alive := make(map[store.Node]bool)
+	for i := range rows {
+		owner := rows[i].Owner
+		if _, asked := alive[owner]; !asked {
+			if alive[owner], err = m.s.cfg.Store.Alive(ctx, owner); err != nil {
+				m.troubled(err)
+				return
+			}
+		}
+		if a := m.s.accounts[rows[i].Account]; a != nil && !alive[owner] {
+			look(a, rows[i].Key)
+		}
+	}
+}
+
+// orphan remembers a claim of unknown outcome for the next sweep.
+func (m *membership) orphan(a *account, key store.Key) {
+	m.mu.Lock()
+	m.orphans[key] = a
+	m.mu.Unlock()
+}
+
+// troubled logs that the store fails, once a minute.
+func (m *membership) troubled(err error) {
+	if errors.Is(err, context.Canceled) {
+		return
+	}
+	m.mu.Lock()
+	quiet := time.Since(m.trouble) < time.Minute
+	if !quiet {
+		m.trouble = time.Now()
+	}
+	m.mu.Unlock()
+	if !quiet {
+		m.s.cfg.Logger.Error("the store fails; pushes are held and nothing is acknowledged until it is back", slog.Any(keyError, err))
+	}
+}

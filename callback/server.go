@@ -1,0 +1,213 @@
+package callback
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/echostr/echostr"
+	"github.com/echostr/echostr/internal/turn"
+	"github.com/echostr/echostr/store"
+	"github.com/echostr/echostr/store/memory"
+	"github.com/echostr/echostr/wxcrypt"
+)
+
+// PathPrefix is what stands before the account's name in the URL of its pushes.
+const PathPrefix = "/wx/"
+
+// Server is the http.Handler that WeChat talks to. It is safe for concurrent
+// use. Make one with [New].
+type Server struct {
+	cfg      Config
+	accounts map[string]*account
+	keyer    *store.Keyer
+	clock    wallClock
+	refusals refusals
+	flights  flights
+	stats    counters
+
+	ctx     context.Context // ends with Shutdown; the parent of all handlers
+	stop    context.CancelCauseFunc
+	closing chan struct{} // closed when Shutdown begins
+	once    sync.Once
+	fatal   sync.Once
+	node    membership
+}
+
+// account is one account, ready for use. Accounts share no state.
+type account struct {
+	Account
+	ring     *wxcrypt.Keyring
+	policy   turn.Policy
+	clock    agreement
+	bindings *bindings // nil if the signature covers the body
+	router   matcher   // nil if the handler cannot say how it wants to be run
+}
+
+// matcher is what a Router offers beside Handle.
+type matcher interface {
+	Match(echostr.Message) *echostr.Route
+}
+
+// New checks cfg and returns a Server that has joined the store as a node. The
+// Server runs until Shutdown.
+func New(cfg Config) (*Server, error) {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.MaxWaiting <= 0 {
+		cfg.MaxWaiting = defaultMaxWaiting
+	}
+	if cfg.Store == nil {
+		cfg.Store = memory.New(memory.Config{Now: cfg.Now})
+	}
+	if cfg.NodeID == "" {
+		cfg.NodeID = "node-" + strings.ToLower(rand.Text()[:12])
+	}
+	if len(cfg.Accounts) == 0 {
+		return nil, errors.New("callback: there is no account: give at least one in Config.Accounts")
+	}
+	s := &Server{
+		cfg:      cfg,
+		accounts: make(map[string]*account, len(cfg.Accounts)),
+		clock:    wallClock{read: cfg.Now},
+		refusals: refusals{logger: cfg.Logger, counts: make(map[string]*[numReasons]uint64)},
+		closing:  make(chan struct{}),
+	}
+	s.flights.init(s)
+	appIDs := make(map[string]string)
+	for i := range cfg.Accounts {
+		a := &account{Account: cfg.Accounts[i]}
+		if err := a.check(&cfg); err != nil {
+			return nil, fmt.Errorf("callback: account %d (%s): %w", i, a.Name, err)
+		}
+		if s.accounts[a.Name] != nil {
+			return nil, fmt.Errorf("callback: two accounts are called %s: give each a name of its own, since it stands in the URL", a.Name)
+		}
+		if other, ok := appIDs[a.AppID]; ok && a.AppID != "" {
+			return nil, fmt.Errorf("callback: the accounts %s and %s have the same AppID: one account has one URL", other, a.Name)
+		}
+		appIDs[a.AppID] = a.Name
+		var err error
+		if a.ring, err = a.keyring(); err != nil {
+			return nil, fmt.Errorf("callback: account %d (%s): %w", i, a.Name, err)
+		}
+		a.policy = a.Account.policy(&cfg)
+		if a.Mode == Plain {
+			a.bindings = &bindings{window: 2 * a.Freshness}
+		}
+		a.router, _ = a.Handler.(matcher)
+		s.accounts[a.Name] = a
+	}
+	salt, err := cfg.Store.Salt(context.Background())
+	if err != nil {
+		return nil, fmt.Errorf("callback: read the salt of the store: %w", err)
+	}
+	s.keyer = store.NewKeyer(salt)
+	s.ctx, s.stop = context.WithCancelCause(context.Background())
+	if err := s.node.join(s); err != nil {
+		s.stop(nil)
+		return nil, fmt.Errorf("callback: join the store as a node: %w", err)
+	}
+	return s, nil
+}
+
+// identity is what the account's messages are keyed by: the AppID, or the
+// name of an account that has none.
+func (a *account) identity() string {
+	if a.AppID != "" {
+		return a.AppID
+	}
+	return a.Name
+}
+
+var (
+	plainText = []string{"text/plain; charset=utf-8"}
+	xmlType   = []string{"application/xml; charset=utf-8"}
+	nosniff   = []string{"nosniff"}
+	noContent = []string{"default-src 'none'"}
+)
+
+// ServeHTTP answers one request of WeChat: GET verifies the URL, POST pushes a
+// message. Whatever is wrong with a request, the body of the answer is empty:
+// R-ORDER-ANSWERS.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	entered := time.Now()
+	name, ok := strings.CutPrefix(r.URL.Path, PathPrefix)
+	a := s.accounts[name]
+	if !ok || a == nil || r.URL.RawPath != "" {
+		s.stats.unknownPath.Add(1)
+		w.WriteHeader(http.StatusNotFound)
+		return
+	}
+	switch r.Method {
+	case http.MethodPost:
+		s.push(w, r, a, entered)
+	case http.MethodGet:
+		s.verifyURL(w, r, a)
+	default:
+		s.stats.otherMethod.Add(1)
+		w.Header().Set("Allow", "GET, POST")
+		w.WriteHeader(http.StatusMethodNotAllowed)
+	}
+}
+
+// refuse answers 403 and keeps the reason for the operator.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, a *account, why Reason, detail string) {
+	s.refusals.note(r.Context(), s.clock.now(), a.Name, why, detail)
+	w.WriteHeader(http.StatusForbidden)
+}
+
+// Shutdown ends the Server: it waits until the handlers that run have stored
+// their results, at most until ctx ends, and then cancels those left, whose
+// messages another process starts again. Shut the http.Server down first, so that
+// no push comes in.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.once.Do(func() { close(s.closing) })
+	err := s.flights.wait(ctx)
+	s.stop(errShutdown)
+	return errors.Join(err, s.node.leave(ctx))
+}
+
+var errShutdown = errors.New("the server is shutting down")
+
+// die reports once that the process cannot go on.
+func (s *Server) die(err error) {
+	s.fatal.Do(func() {
+		if s.cfg.Fatal != nil {
+			go s.cfg.Fatal(err)
+			return
+		}
+		s.cfg.Logger.Error("the process should be restarted", slog.Any(keyError, err))
+	})
+}
+
+// Refusals returns the last refused requests by account, reason and minute,
+// youngest first.
+func (s *Server) Refusals() []Refusal { return s.refusals.list() }
+
+// Ready reports whether the Server can accept messages: nil, or what is wrong.
+func (s *Server) Ready(ctx context.Context) error {
+	select {
+	case <-s.closing:
+		return errShutdown
+	default:
+	}
+	alive, err := s.cfg.Store.Alive(ctx, s.node.self())
+	switch {
+	case err != nil:
+		return fmt.Errorf("the store does not answer: %w", err)
+	case !alive:
+		return errors.New("the node has lost its lease on the store and is joining again")
+	}
+	return nil
+}

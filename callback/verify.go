@@ -1,0 +1,292 @@
+package callback
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/echostr/echostr"
+	"github.com/echostr/echostr/store"
+)
+
+// bodyTimeout is how long a body may take to arrive: R-ORDER-SLOW.
+const bodyTimeout = 3 * time.Second
+
+// verifyURL answers the GET with which WeChat checks the URL: R-URL-ECHO.
+func (s *Server) verifyURL(w http.ResponseWriter, r *http.Request, a *account) {
+	q, ok := parseQuery(r.URL.RawQuery)
+	if ok && q.signature == "" && q.timestamp == "" && q.nonce == "" && q.echostr == "" {
+		s.stats.bareGets.Add(1)
+		w.WriteHeader(http.StatusBadRequest) // a browser or a health probe: R-URL-BARE
+		return
+	}
+	if ok && q.echostr == "" {
+		s.refuse(w, r, a, Missing, "")
+		return
+	}
+	if ok && !isEchostr(q.echostr) {
+		s.refuse(w, r, a, BadFormat, "")
+		return
+	}
+	if _, why, detail := s.verifyQuery(a, &q, ok); why != accepted {
+		s.refuse(w, r, a, why, detail)
+		return
+	}
+	s.stats.urlChecks.Add(1)
+	h := w.Header()
+	h["Content-Type"] = plainText
+	h["X-Content-Type-Options"] = nosniff
+	h["Content-Security-Policy"] = noContent
+	io.WriteString(w, q.echostr)
+}
+
+// accepted is the reason of what is not refused.
+const accepted = numReasons
+
+// verifyQuery is steps 3 to 5 of the order of verification: the query's form,
+// the plain signature, which stands in every mode, and the age. R-ORDER-STEPS
+func (s *Server) verifyQuery(a *account, q *query, parsed bool) (now time.Time, why Reason, detail string) {
+	switch {
+	case !parsed:
+		return now, BadQuery, ""
+	case q.signature == "" || q.timestamp == "" || q.nonce == "":
+		return now, Missing, ""
+	case !q.wellFormed():
+		return now, BadFormat, ""
+	}
+	now = s.clock.now()
+	if _, ok := a.ring.Verify(now, q.signature, q.timestamp, q.nonce); !ok {
+		return now, BadSignature, ""
+	}
+	age := now.Sub(time.Unix(q.seconds(), 0))
+	if age > a.Freshness || -age > a.Freshness {
+		return now, Stale, "by " + strconv.FormatInt(int64(age/time.Second), 10) + " s"
+	}
+	return now, accepted, ""
+}
+
+// verifyMode is the part of step 3 that depends on the mode, which is the
+// account's: what the request says is only compared with it. R-MODE-ACCOUNT
+func verifyMode(a *account, q *query) Reason {
+	if a.Mode == Plain {
+		if q.encryptType != "" && q.encryptType != "raw" {
+			return WrongMode
+		}
+		return accepted
+	}
+	switch {
+	case q.encryptType != "aes":
+		return WrongMode
+	case q.msgSignature == "":
+		return Missing
+	}
+	return accepted
+}
+
+// received is a verified push.
+type received struct {
+	msg    echostr.Message // nil if the body does not parse
+	row    store.Turn      // what it would be as a new turn
+	digest [32]byte        // of its message key
+	token  int             // which of the account's secrets it was made with:
+	key    int             // the reply is made with the same
+	now    time.Time
+}
+
+// buffers holds bodies while they are read and opened; documents are parsed
+// into immutable strings, so both can be used again.
+var (
+	buffers   = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
+	documents = sync.Pool{New: func() any { return new(echostr.Document) }}
+)
+
+const keptBuffer = 64 << 10 // larger ones are left to the garbage collector
+
+func release(b *[]byte) {
+	if cap(*b) <= keptBuffer {
+		*b = (*b)[:0]
+		buffers.Put(b)
+	}
+}
+
+// receive verifies a push, in the order of R-ORDER-STEPS, and reads it. It answers
+// the request itself and reports false if there is nothing to handle.
+func (s *Server) receive(w http.ResponseWriter, r *http.Request, a *account, entered time.Time) (in received, ok bool) {
+	refuse := func(why Reason, detail string) (received, bool) {
+		s.refuse(w, r, a, why, detail)
+		return received{}, false
+	}
+	// Steps 3 to 5: what costs little, before the body is read.
+	q, parsed := parseQuery(r.URL.RawQuery)
+	now, why, detail := s.verifyQuery(a, &q, parsed)
+	if why == accepted {
+		why = verifyMode(a, &q)
+	}
+	if why != accepted {
+		return refuse(why, detail)
+	}
+	if r.Header["Content-Encoding"] != nil {
+		return refuse(BadEncoding, "")
+	}
+	// Step 6: the body.
+	buf := buffers.Get().(*[]byte)
+	defer release(buf)
+	body, err := readBody(w, r, (*buf)[:0], a.BodyLimit, entered)
+	*buf = body[:0]
+	switch {
+	case errors.Is(err, errTooLong):
+		s.refusals.note(r.Context(), now, a.Name, TooLong, strconv.FormatInt(a.BodyLimit, 10)+" bytes are allowed")
+		w.Header().Set("Connection", "close")
+		w.WriteHeader(http.StatusRequestEntityTooLarge)
+		return in, false
+	case err != nil:
+		w.Header().Set("Connection", "close")
+		return refuse(BadBody, "")
+	case len(body) == 0:
+		s.stats.emptyBodies.Add(1)
+		writeSuccess(w)
+		return in, false
+	}
+	if first := bytes.TrimLeft(body, " \t\r\n\ufeff"); len(first) > 0 && (first[0] == '{' || first[0] == '[') {
+		return refuse(JSONBody, "")
+	}
+	doc := documents.Get().(*echostr.Document)
+	defer documents.Put(doc)
+	in = received{now: now}
+	outerTo := ""
+	if a.Mode != Plain {
+		// Steps 7 to 10. Only Encrypt and ToUserName are read of the outer document.
+		if doc.Parse(body) != nil {
+			return refuse(BadOuter, "")
+		}
+		encrypt, has := doc.Get("Encrypt")
+		outerTo, _ = doc.Get("ToUserName")
+		if !has || encrypt == "" {
+			return refuse(BadOuter, "")
+		}
+		if in.token, ok = a.ring.VerifyMsg(now, q.msgSignature, q.timestamp, q.nonce, encrypt); !ok {
+			return refuse(BadMsgSignature, "")
+		}
+		plain := buffers.Get().(*[]byte)
+		defer release(plain)
+		if *plain, in.key, err = a.ring.Open(now, (*plain)[:0], encrypt); err != nil {
+			return refuse(BadEnvelope, "")
+		}
+		body = *plain
+	}
+	// Step 11: the document itself. Once verified it is never refused for
+	// what it says, only for whom it is for.
+	if err := doc.Parse(body); err != nil {
+		in.row = s.unparseable(a, string(body), err, now)
+		return in, true
+	}
+	in.msg = doc.Message()
+	head := in.msg.Head()
+	if (a.OriginalID != "" && head.ToUserName != a.OriginalID) || (outerTo != "" && outerTo != head.ToUserName) {
+		return refuse(WrongOriginalID, "")
+	}
+	key := doc.Key(a.identity())
+	in.digest = key.Digest
+	in.row = store.Turn{
+		Key:        s.keyer.Key(key.Digest, key.CreateTime, now),
+		Account:    a.Name,
+		OpenID:     head.FromUserName,
+		OriginalID: head.ToUserName,
+		MsgType:    head.MsgType,
+		Body:       head.Raw(),
+		CreateTime: head.CreateTime,
+	}
+	in.row.Event, _ = doc.Get("Event")
+	if a.bindings != nil && !a.bindings.bind(q.signature, in.row.Key) {
+		if a.BindSignature {
+			return refuse(SignatureReused, "")
+		}
+		s.refusals.note(r.Context(), now, a.Name, SignatureReused, "accepted, since it may be real")
+	}
+	return in, true
+}
+
+// unparseable makes the row of a verified body that is not a message. It is
+// kept raw, so that it can be looked at: R-XML-KEEP.
+func (s *Server) unparseable(a *account, body string, err error, now time.Time) store.Turn {
+	key := echostr.RawKey(a.identity(), []byte(body))
+	return store.Turn{
+		Key:     s.keyer.Key(key.Digest, key.CreateTime, now),
+		Account: a.Name,
+		Body:    body,
+		State:   store.Unparseable,
+		Reason:  err.Error(),
+	}
+}
+
+var errTooLong = errors.New("body too long")
+
+// readBody reads the whole body into buf, whatever its framing. The body has
+// to arrive soon, which the connection's read deadline sees to; it is taken away
+// again, since from then on the connection is read for WeChat's hanging up.
+func readBody(w http.ResponseWriter, r *http.Request, buf []byte, limit int64, entered time.Time) ([]byte, error) {
+	if r.ContentLength > limit {
+		return buf, errTooLong
+	}
+	rc := http.NewResponseController(w)
+	if rc.SetReadDeadline(entered.Add(bodyTimeout)) == nil {
+		defer rc.SetReadDeadline(time.Time{})
+	}
+	if n := r.ContentLength; n >= 0 {
+		if int64(cap(buf)) < n {
+			buf = make([]byte, 0, n)
+		}
+		_, err := io.ReadFull(r.Body, buf[:n])
+		if err == nil {
+			// Reading to the end is what makes net/http watch for the close.
+			var more [1]byte
+			if _, err = r.Body.Read(more[:]); err == io.EOF {
+				err = nil
+			}
+		}
+		return buf[:n], err
+	}
+	for {
+		if len(buf) == cap(buf) {
+			buf = append(buf, 0)[:len(buf)]
+		}
+		n, err := r.Body.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		switch {
+		case int64(len(buf)) > limit:
+			return buf, errTooLong
+		case err == io.EOF:
+			return buf, nil
+		case err != nil:
+			return buf, err
+		}
+	}
+}
+
+// success ends WeChat's retries and shows the user nothing. It is never
+// encrypted: R-REPLY-NONE.
+const success = "success"
+
+func writeSuccess(w http.ResponseWriter) bool {
+	begin(w, plainText, len(success))
+	_, err := io.WriteString(w, success)
+	return err == nil && flush(w)
+}
+
+// begin sets the header of a 200. With the length known the response can be
+// flushed whole.
+func begin(w http.ResponseWriter, contentType []string, length int) {
+	h := w.Header()
+	h["Content-Type"] = contentType
+	h["Content-Length"] = []string{strconv.Itoa(length)}
+}
+
+// flush pushes the response out and reports whether that worked.
+func flush(w http.ResponseWriter) bool {
+	f, ok := w.(interface{ FlushError() error })
+	return !ok || f.FlushError() == nil
+}

@@ -1,0 +1,290 @@
+// Package config reads the configuration of echostr: the file echostr.yaml,
+// the environment over it, and the files that hold secrets.
+//
+// The file is YAML without anchors, aliases and tags. A key that is not known,
+// or written twice, is an error. Names are those people know from other
+// programs, so four keys have further names: app_id is also appid, app_secret
+// secret, and encoding_aes_key aes_key or EncodingAESKey.
+//
+// # Environment
+//
+// Every key is also an environment variable, and the variable wins: ECHOSTR_
+// and the path in capitals, with an underscore for every dot and the number of
+// the account for its place in the list, counted from 0:
+//
+//	ECHOSTR_LISTEN=0.0.0.0:8080
+//	ECHOSTR_LOG_LEVEL=debug
+//	ECHOSTR_RETENTION_BODIES=240h
+//	ECHOSTR_TRUSTED_PROXIES=10.0.0.0/8,192.168.1.5
+//	ECHOSTR_ACCOUNTS_0_TOKEN=...
+//	ECHOSTR_ACCOUNTS_1_APP_SECRET_FILE=/run/secrets/shop
+//
+// An account that the file does not have is appended if its number is the next
+// one, so a container needs no file at all. A variable that is set but empty
+// counts as not set. Variables that begin with ECHOSTR_ and name no key become
+// warnings and not errors, because Kubernetes makes such names by itself.
+//
+// # Secrets
+//
+// Each secret can come from a file: the key with _file behind it names the
+// file, whose content is taken without the white space around it. A relative
+// name counts from the directory of echostr.yaml. Errors and warnings never
+// show a value, only where it stands: a secret may be in the wrong place.
+//
+// # Errors
+//
+// All errors are reported together, as [Errors].
+package config
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"time"
+)
+
+// Config is the whole configuration, with defaults filled in. It is a plain
+// value: nothing in it changes after [Load].
+type Config struct {
+	// Listen is the address for WeChat's pushes. Defaults to 127.0.0.1:8080.
+	Listen string `yaml:"listen"`
+	// Admin is the address for the operator. Defaults to 127.0.0.1:8081.
+	Admin string `yaml:"admin"`
+	// AdminTokenFile names the file with the bearer token of /api/v1 on the
+	// admin listener. Empty leaves the place to the server.
+	AdminTokenFile string `yaml:"admin_token_file"`
+	// Store is where turns are kept. Today that is always "memory:".
+	Store string `yaml:"store"`
+	// Log says what is logged, and how.
+	Log Log `yaml:"log"`
+	// Accounts has at least one entry; names and AppIDs are unique.
+	Accounts []Account `yaml:"accounts"`
+	// TrustedProxies are the addresses of our own reverse proxies: limits per
+	// address do not apply to them. Empty by default.
+	TrustedProxies []Prefix `yaml:"trusted_proxies"`
+	// Retention says how long content is kept.
+	Retention Retention `yaml:"retention"`
+	// OnUnsubscribe says what happens to the data of a user who unsubscribes.
+	// Defaults to erase, which WeChat's rules ask for.
+	OnUnsubscribe OnUnsubscribe `yaml:"on_unsubscribe"`
+
+	// Warnings are about things that work but are probably not meant.
+	Warnings Errors `yaml:"-"`
+
+	file        string           // name of the file as given; empty if there is none
+	at          map[string]place // where each path was set
+	development bool             // made by Development, which may use its own token
+}
+
+// Log is the log section.
+type Log struct {
+	// Level defaults to info.
+	Level LogLevel `yaml:"level"`
+	// Format defaults to text.
+	Format LogFormat `yaml:"format"`
+}
+
+// Retention is the retention section.
+type Retention struct {
+	// Bodies is how long messages and answers are kept, 1 h to 3660 d.
+	// Defaults to 720h, that is 30 days.
+	Bodies Duration `yaml:"bodies"`
+}
+
+// Account is one Official Account.
+type Account struct {
+	// Name is the account's name in URLs, logs and commands:
+	// a lower-case letter or digit, then at most 63 of a-z, 0-9, _ and -.
+	Name string `yaml:"name"`
+	// AppID is wx and 16 hexadecimal digits.
+	AppID string `yaml:"app_id" also:"appid"`
+	// AppSecret is needed only for calls to WeChat's API.
+	AppSecret Secret `yaml:"app_secret" also:"secret"`
+	// Token is what WeChat's console calls 令牌(Token).
+	Token Secret `yaml:"token"`
+	// EncodingAESKey has 43 characters. It is needed unless Mode is plain.
+	EncodingAESKey Secret `yaml:"encoding_aes_key" also:"aes_key,EncodingAESKey"`
+	// Mode is what WeChat's console calls 消息加解密方式. It has no default.
+	Mode Mode `yaml:"mode"`
+	// Verified says that the account is verified (微信认证) and so may call
+	// the customer-service API (客服消息).
+	Verified bool `yaml:"verified"`
+	// Bot is the built-in bot that answers. Empty: nothing answers.
+	Bot Bot `yaml:"bot"`
+	// OriginalID is gh_ and 12 hexadecimal digits (原始ID). If it is given,
+	// pushes to another one are refused.
+	OriginalID string `yaml:"original_id"`
+	// PreviousToken is valid beside Token until PreviousUntil.
+	PreviousToken Secret `yaml:"previous_token"`
+	// PreviousEncodingAESKey is valid beside EncodingAESKey until PreviousUntil.
+	PreviousEncodingAESKey Secret `yaml:"previous_encoding_aes_key"`
+	// PreviousUntil ends a rotation (R-KEY-ROTATE). It lies at most 24 h
+	// ahead; if it has passed, the previous token and key must not be used any more.
+	PreviousUntil time.Time `yaml:"previous_until"`
+	// HandlerTimeout ends a handler that is not Late, at most 10 min.
+	// Defaults to 60s.
+	HandlerTimeout Duration `yaml:"handler_timeout"`
+	// Freshness is how far the timestamp of a push may lie from the clock,
+	// 30 s to 10 min. Defaults to 10 min in mode safe and 5 min otherwise.
+	Freshness Duration `yaml:"freshness"`
+	// BodyLimit is the size of the largest body, 4KiB to 4MiB.
+	// Defaults to 256KiB.
+	BodyLimit Size `yaml:"body_limit"`
+	// AllowWeakToken accepts a token that is short or well known, for accounts
+	// whose token cannot be changed.
+	AllowWeakToken bool `yaml:"allow_weak_token"`
+	// Fallback is the text a user gets when the handler failed, at most
+	// 2048 bytes. Empty: nothing is sent.
+	Fallback string `yaml:"fallback"`
+}
+
+const maxFile = 1 << 20 // no configuration is longer; a mistaken path may be
+
+// Load reads the file at path, then env in the form of os.Environ, then the
+// files with secrets, and checks everything. An empty path means that there is
+// no file. What is wrong with the content comes back as [Errors], all at once.
+func Load(path string, env []string) (*Config, error) {
+	l := loader{now: time.Now(), read: readSecret}
+	if path == "" {
+		return l.load("", nil, env)
+	}
+	data, err := readLimited(path, maxFile)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, Errors{{place: place{source: path}, Text: "the configuration file does not exist; make one from the output of `echostr account new NAME`, or name another with -c"}}
+	case errors.Is(err, errTooLong):
+		return nil, Errors{{place: place{source: path}, Text: "the file is longer than 1 MiB, so it is not a configuration; name another with -c"}}
+	case err != nil:
+		return nil, Errors{{place: place{source: path}, Text: "the file cannot be read (" + cause(err) + "); give this user the right to read it"}}
+	}
+	return l.load(path, data, env)
+}
+
+var errTooLong = errors.New("too long")
+
+func readLimited(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		err = errTooLong
+	}
+	return data, err
+}
+
+// cause is the reason of a file error without the file's name: what was
+// written as a name may be the secret itself.
+func cause(err error) string {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+		return pe.Err.Error()
+	}
+	return "input error"
+}
+
+func readSecret(path string) ([]byte, error) { return readLimited(path, 4<<10) }
+
+// loader is one run of Load.
+type loader struct {
+	now  time.Time
+	read func(path string) ([]byte, error)
+
+	cfg         *Config
+	errs        Errors
+	secretFiles map[string]string // path of a _file key to the name of the file
+}
+
+func (l *loader) load(name string, data []byte, env []string) (*Config, error) {
+	l.cfg = &Config{file: name, at: make(map[string]place)}
+	l.secretFiles = make(map[string]string)
+	if !l.decodeFile(data) {
+		return nil, l.errs // everything further would be guessing
+	}
+	l.overlay(env)
+	l.readSecrets()
+	l.cfg.fillDefaults()
+	l.errs = l.errs.merge(l.cfg.problems(l.now))
+	if len(l.errs) > 0 {
+		return nil, l.errs
+	}
+	l.cfg.Warnings = l.cfg.Warnings.merge(l.cfg.doubts(l.now))
+	return l.cfg, nil
+}
+
+func (l *loader) readSecrets() {
+	byName, names := keysOf(reflect.TypeFor[Account]())
+	for i := range l.cfg.Accounts {
+		account := reflect.ValueOf(&l.cfg.Accounts[i]).Elem()
+		for _, n := range names {
+			k := byName[n]
+			path := k.path(accountPath(i, ""))
+			if name, ok := l.secretFiles[path]; ok && k.file {
+				l.readSecretFile(name, path, account.Field(k.index))
+			}
+		}
+	}
+}
+
+func (l *loader) readSecretFile(name, path string, into reflect.Value) {
+	if !filepath.IsAbs(name) && l.cfg.file != "" {
+		name = filepath.Join(filepath.Dir(l.cfg.file), name)
+	}
+	data, err := l.read(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		l.bad(path, "the file that it names does not exist; a relative name counts from the directory of the configuration file")
+	case errors.Is(err, errTooLong):
+		l.bad(path, "the file that it names is longer than 4 KiB; it must hold the secret and nothing else")
+	case err != nil:
+		l.bad(path, "the file that it names cannot be read ("+cause(err)+"); give this user the right to read it")
+	case trimSpace(data) == "":
+		l.bad(path, "the file that it names is empty; write the secret into it")
+	default:
+		into.Set(reflect.ValueOf(NewSecret(trimSpace(data))))
+	}
+}
+
+func (c *Config) fillDefaults() {
+	setDefault(&c.Listen, "127.0.0.1:8080")
+	setDefault(&c.Admin, "127.0.0.1:8081")
+	setDefault(&c.Store, "memory:")
+	if c.Store == "memory" {
+		c.Store = "memory:"
+	}
+	setDefault(&c.Log.Level, "info")
+	setDefault(&c.Log.Format, LogText)
+	setDefault(&c.Retention.Bodies, Duration(720*time.Hour))
+	setDefault(&c.OnUnsubscribe, Erase)
+	for i := range c.Accounts {
+		a := &c.Accounts[i]
+		c.setDefaultAt(i, "handler_timeout", &a.HandlerTimeout, time.Minute)
+		if a.Mode == Safe {
+			c.setDefaultAt(i, "freshness", &a.Freshness, 10*time.Minute)
+		} else {
+			c.setDefaultAt(i, "freshness", &a.Freshness, 5*time.Minute)
+		}
+		if _, set := c.at[accountPath(i, "body_limit")]; !set {
+			setDefault(&a.BodyLimit, 256<<10)
+		}
+	}
+}
+
+// setDefaultAt leaves a zero alone that was written down, so that it is
+// refused and not silently taken for the default.
+func (c *Config) setDefaultAt(i int, key string, d *Duration, to time.Duration) {
+	if _, set := c.at[accountPath(i, key)]; !set {
+		setDefault(d, Duration(to))
+	}
+}
+
+func setDefault[T comparable](p *T, v T) {
+	var zero T
+	if *p == zero {
+		*p = v
+	}
+}

@@ -1,0 +1,311 @@
+package config
+
+import (
+	"errors"
+	"flag"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+const (
+	goodToken = "z8Qw3rTy6UiOp1AsDf4GhJk7LzXc0Vb2"
+	goodKey   = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
+)
+
+// loadText is Load on a text, at the fixed moment now, with the files given.
+func loadText(text string, env []string, files map[string]string) (*Config, error) {
+	l := loader{now: now, read: func(path string) ([]byte, error) {
+		content, ok := files[filepath.ToSlash(path)]
+		switch {
+		case content == "forbidden":
+			return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrPermission}
+		case !ok:
+			return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
+		case len(content) > 4096:
+			return nil, errTooLong
+		}
+		return []byte(content), nil
+	}}
+	return l.load("etc/echostr.yaml", []byte(text), env)
+}
+
+var secretFiles = map[string]string{
+	"etc/token": goodToken + "\n", "/run/key": "  " + goodKey + "\r\n", "etc/empty": " \n",
+	"etc/forbidden": "forbidden", "etc/long": strings.Repeat("x", 5000), "etc/weak": "CANARY9",
+}
+
+// sections splits a golden file at its lines "==== name".
+func sections(t *testing.T, text string) map[string]string {
+	t.Helper()
+	m := make(map[string]string)
+	for _, part := range strings.Split("\n"+text, "\n==== ")[1:] {
+		name, body, _ := strings.Cut(part, "\n")
+		m[name] = strings.TrimSuffix(body, "\n") + "\n"
+	}
+	return m
+}
+
+// TestBad holds the exact text of what is said about each bad file.
+func TestBad(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/bad/*.txt")
+	if err != nil || len(files) < 20 {
+		t.Fatalf("found %d files in testdata/bad: %v", len(files), err)
+	}
+	for _, name := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(name), ".txt"), func(t *testing.T) {
+			t.Parallel()
+			text, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := sections(t, string(text))
+			_, err = loadText(s["file"], strings.Split(strings.TrimSpace(s["env"]), "\n"), secretFiles)
+			if err == nil {
+				t.Fatal("the file was accepted")
+			}
+			if strings.Contains(err.Error(), "CANARY") {
+				t.Errorf("the error shows a value of the file: %v", err)
+			}
+			all, ok := errors.AsType[Errors](err)
+			if one, isOne := errors.AsType[*Error](err); !ok || !isOne || one != all[0] {
+				t.Errorf("the error has type %T and holds %v", err, one)
+			}
+			if *update {
+				out := "==== file\n" + s["file"]
+				if s["env"] != "" {
+					out = "==== env\n" + s["env"] + out
+				}
+				if err := os.WriteFile(name, []byte(out+"==== want\n"+err.Error()+"\n"), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if diff := cmp.Diff(s["want"], err.Error()+"\n"); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+		})
+	}
+}
+
+const minimal = `accounts:
+  - name: demo
+    app_id: wxb11529c136998cb6
+    token: ` + goodToken + `
+    mode: plain
+    bot: sample
+`
+
+func defaults() Config {
+	return Config{
+		Listen: "127.0.0.1:8080", Admin: "127.0.0.1:8081", Store: "memory:",
+		Log:           Log{Level: "info", Format: LogText},
+		Retention:     Retention{Bodies: Duration(30 * 24 * time.Hour)},
+		OnUnsubscribe: Erase,
+		Accounts: []Account{{
+			Name: "demo", AppID: "wxb11529c136998cb6", Token: NewSecret(goodToken), Mode: Plain, Bot: BotSample,
+			HandlerTimeout: Duration(time.Minute), Freshness: Duration(5 * time.Minute), BodyLimit: 256 << 10,
+		}},
+	}
+}
+
+var asValues = cmp.Options{
+	cmpopts.IgnoreUnexported(Config{}), cmpopts.EquateEmpty(),
+	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+	cmp.Comparer(func(a, b *Error) bool { return a.Error() == b.Error() }),
+}
+
+func TestLoad(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, file string
+		env        []string
+		want       func(*Config)
+	}{
+		{"defaults", minimal, nil, func(*Config) {}},
+		{"the file of the manual", `
+listen: 127.0.0.1:8080          # WeChat's pushes: /wx/{account name}
+admin: 127.0.0.1:8081
+store: memory:                  # next: sqlite:./echostr.db, later postgres://...
+accounts:
+  - name: demo
+    app_id: wxb11529c136998cb6
+    app_secret: 0123456789abcdef    # needed only for calls to WeChat's API
+    token: ` + goodToken + `
+    encoding_aes_key: ` + goodKey + `
+    mode: safe                  # plain | compatible | safe
+    verified: false             # has the customer-service API
+    bot: sample                 # sample | demo
+`, nil, func(c *Config) {
+			c.Accounts[0].AppSecret = NewSecret("0123456789abcdef")
+			c.Accounts[0].EncodingAESKey = NewSecret(goodKey)
+			c.Accounts[0].Mode = Safe
+			c.Accounts[0].Freshness = Duration(10 * time.Minute)
+		}},
+		{"every key, other names, BOM, CRLF, flow style, all digits", strings.ReplaceAll("\ufeff"+`listen: :80
+admin: '[::1]:81'
+admin_token_file: admin.token
+store: memory:
+log: {level: debug, format: json}
+trusted_proxies: [10.0.0.0/8, "::1", ::ffff:192.0.2.1]
+retention:
+  bodies: 10d
+on_unsubscribe: keep
+accounts:
+  - {name: a-b_1, appid: wxb11529c136998cb6, secret: s, token: 0123456789012345678, aes_key: `+goodKey+`, mode: compatible,
+     verified: true, bot: demo, original_id: gh_866835093fea, previous_token: old, previous_encoding_aes_key: kWxPEV2UEDyxWpmPdKC3F4dgPDmOvfKX1HGnEUDS1aR,
+     previous_until: 2026-03-02T20:00:00+08:00, handler_timeout: 1m30s, freshness: 30s, body_limit: 1MiB, allow_weak_token: true, fallback: 稍后再试}
+`, "\n", "\r\n"), nil, func(c *Config) {
+			*c = Config{
+				Listen: ":80", Admin: "[::1]:81", AdminTokenFile: "admin.token", Store: "memory:",
+				Log: Log{Level: "debug", Format: LogJSON}, Retention: Retention{Duration(240 * time.Hour)}, OnUnsubscribe: Keep,
+				TrustedProxies: []Prefix{{netip.MustParsePrefix("10.0.0.0/8")}, {netip.MustParsePrefix("::1/128")}, {netip.MustParsePrefix("192.0.2.1/32")}},
+				Accounts: []Account{{
+					Name: "a-b_1", AppID: "wxb11529c136998cb6", AppSecret: NewSecret("s"), Token: NewSecret("0123456789012345678"),
+					EncodingAESKey: NewSecret(goodKey), Mode: Compatible, Verified: true, Bot: BotDemo, OriginalID: "gh_866835093fea",
+					PreviousToken: NewSecret("old"), PreviousEncodingAESKey: NewSecret("kWxPEV2UEDyxWpmPdKC3F4dgPDmOvfKX1HGnEUDS1aR"),
+					PreviousUntil: time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC), HandlerTimeout: Duration(90 * time.Second),
+					Freshness: Duration(30 * time.Second), BodyLimit: 1 << 20, AllowWeakToken: true, Fallback: "稍后再试",
+				}},
+			}
+		}},
+		{"keys without a value are not given", "listen:\nlog:\n" + minimal + "    freshness:\n    token_file: ~\n", nil, func(*Config) {}},
+		{"block scalar", minimal + "    fallback: |\n      一\n      二\n", nil, func(c *Config) { c.Accounts[0].Fallback = "一\n二" }},
+		{"variables win", "listen: :1\nlog: {level: warn}\n" + minimal, []string{
+			"ECHOSTR_LISTEN=:2", "ECHOSTR_LOG_LEVEL=error", "ECHOSTR_RETENTION_BODIES=2h", "ECHOSTR_TRUSTED_PROXIES=192.0.2.7, 10.0.0.0/8",
+			"ECHOSTR_ACCOUNTS_0_TOKEN=" + strings.ToLower(goodToken), "ECHOSTR_ACCOUNTS_0_SECRET=t", "ECHOSTR_ACCOUNTS_0_VERIFIED=true", "HOME=/root",
+			"ECHOSTR_ADMIN=", "ECHOSTR_CONFIG=x", "ECHOSTR_SERVICE_HOST=10.0.0.1", "ECHOSTR_PORT=tcp://10.0.0.1:80", "ECHOSTR_PORT_80_TCP_ADDR=10.0.0.1", "ECHOSTR_ADMIN_PORT_81_TCP=tcp://10.0.0.1:81",
+		}, func(c *Config) {
+			c.Listen, c.Log.Level, c.Retention.Bodies = ":2", "error", Duration(2*time.Hour)
+			c.TrustedProxies = []Prefix{{netip.MustParsePrefix("192.0.2.7/32")}, {netip.MustParsePrefix("10.0.0.0/8")}}
+			c.Accounts[0].Token, c.Accounts[0].AppSecret, c.Accounts[0].Verified = NewSecret(strings.ToLower(goodToken)), NewSecret("t"), true
+		}},
+		{"no file at all", "", []string{
+			"ECHOSTR_ACCOUNTS_0_NAME=demo", "ECHOSTR_ACCOUNTS_0_APP_ID=wxb11529c136998cb6", "ECHOSTR_ACCOUNTS_0_TOKEN_FILE=token",
+			"ECHOSTR_ACCOUNTS_0_MODE=plain", "ECHOSTR_ACCOUNTS_0_BOT=sample",
+		}, func(*Config) {}},
+		{"another account by variables", minimal, []string{
+			"ECHOSTR_ACCOUNTS_1_NAME=two", "ECHOSTR_ACCOUNTS_1_APPID=wxb11529c136998cb7", "ECHOSTR_ACCOUNTS_1_TOKEN=" + goodToken[1:],
+			"ECHOSTR_ACCOUNTS_1_MODE=safe", "ECHOSTR_ACCOUNTS_1_ENCODINGAESKEY=" + goodKey, "ECHOSTR_ACCOUNTS_1_BOT=demo",
+		}, func(c *Config) {
+			c.Accounts = append(c.Accounts, Account{
+				Name: "two", AppID: "wxb11529c136998cb7", Token: NewSecret(goodToken[1:]), Mode: Safe, EncodingAESKey: NewSecret(goodKey), Bot: BotDemo,
+				HandlerTimeout: Duration(time.Minute), Freshness: Duration(10 * time.Minute), BodyLimit: 256 << 10,
+			})
+		}},
+		{"secrets from files", strings.Replace(minimal, "token: "+goodToken, "token_file: token\n    encoding_aes_key_file: /run/key", 1), nil, func(c *Config) {
+			c.Accounts[0].EncodingAESKey = NewSecret(goodKey)
+		}},
+		{"a variable replaces a secret's file", strings.Replace(minimal, "token: "+goodToken, "token_file: missing", 1), []string{"ECHOSTR_ACCOUNTS_0_TOKEN=" + goodToken}, func(*Config) {}},
+		{"a file named by a variable replaces a secret", strings.Replace(minimal, goodToken, "short", 1), []string{"ECHOSTR_ACCOUNTS_0_TOKEN_FILE=token"}, func(*Config) {}},
+		{"weak token allowed", strings.Replace(minimal, goodToken, "weixin\n    allow_weak_token: true", 1), nil, func(c *Config) {
+			c.Accounts[0].Token, c.Accounts[0].AllowWeakToken = NewSecret("weixin"), true
+		}},
+		{"doubts", strings.Replace(minimal, "    bot: sample\n", "", 1) + `    previous_token: abc
+    previous_until: 2026-03-01T11:00:00Z
+  - {name: b, app_id: wxb11529c136998cb7, token: ` + goodToken + `, mode: plain, bot: demo}
+admin: 0.0.0.0:9
+`, []string{"ECHOSTR_LISTN=:1"}, func(c *Config) {
+			c.Admin = "0.0.0.0:9"
+			c.Accounts = append(c.Accounts, c.Accounts[0])
+			c.Accounts[1].Name, c.Accounts[1].AppID, c.Accounts[1].Bot = "b", "wxb11529c136998cb7", BotDemo
+			c.Accounts[0].Bot, c.Accounts[0].PreviousToken, c.Accounts[0].PreviousUntil = "", NewSecret("abc"), now.Add(-time.Hour)
+			for _, line := range []string{
+				"ECHOSTR_LISTN: this variable names no key and is ignored; check its spelling against the keys of the file",
+				"etc/echostr.yaml:2:5: accounts[0].bot: no bot is named, so every message is answered with nothing; write sample or demo",
+				"etc/echostr.yaml:7:21: accounts[0].previous_until: has passed, so the previous token and key are refused; remove them",
+				"etc/echostr.yaml:8:50: accounts[1].token: is also that of accounts[0], so who knows one can forge pushes to the other; give each account its own",
+				"etc/echostr.yaml:9:8: admin: is not a loopback address, so others can read the metrics; use 127.0.0.1 unless a firewall stands before it",
+			} {
+				c.Warnings = append(c.Warnings, &Error{Text: line})
+			}
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got, err := loadText(tt.file, tt.env, secretFiles)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := defaults()
+			tt.want(&want)
+			if diff := cmp.Diff(&want, got, asValues); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+			if err := got.Validate(now); err != nil {
+				t.Errorf("Validate after Load: %v", err)
+			}
+		})
+	}
+}
+
+// TestLoadFiles is about real files and the functions of Load that tests
+// above replace.
+func TestLoadFiles(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	write("token", goodToken+"\n")
+	write("toolong", strings.Repeat("x", 5000))
+	good := write("good.yaml", strings.Replace(minimal, "token: "+goodToken, "token_file: token", 1))
+	tests := []struct{ path, wantErr string }{
+		{good, ""},
+		{write("long.yaml", strings.Replace(minimal, "token: "+goodToken, "token_file: toolong", 1)), "token_file: the file that it names is longer than 4 KiB"},
+		{write("dir.yaml", strings.Replace(minimal, "token: "+goodToken, "token_file: .", 1)), "token_file: the file that it names cannot be read (is a directory)"},
+		{filepath.Join(dir, "none.yaml"), "none.yaml: the configuration file does not exist; "},
+		{dir, "the file cannot be read (is a directory)"},
+		{write("huge.yaml", strings.Repeat("#\n", 1<<20)), "the file is longer than 1 MiB"},
+		{"", "accounts: no account is given"},
+	}
+	for _, tt := range tests {
+		c, err := Load(tt.path, nil)
+		switch {
+		case tt.wantErr == "" && err != nil:
+			t.Errorf("Load(%q): %v", tt.path, err)
+		case tt.wantErr == "" && c.Accounts[0].Token.Reveal() != goodToken:
+			t.Errorf("Load(%q) did not read the token", tt.path)
+		case tt.wantErr != "" && (err == nil || !strings.Contains(err.Error(), tt.wantErr)):
+			t.Errorf("Load(%q) = %v, want %q", tt.path, err, tt.wantErr)
+		}
+	}
+}
+
+func TestDevelopment(t *testing.T) {
+	t.Parallel()
+	c := Development()
+	if err := c.Validate(now); err != nil {
+		t.Errorf("the development configuration is refused: %v", err)
+	}
+	if c.Accounts[0].Verified || c.Accounts[0].Bot != BotDemo {
+		t.Errorf("got %+v; holding and the demo bot must be seen", c.Accounts[0])
+	}
+	// S30: no key of a file can bring the account into production.
+	for _, file := range []string{
+		strings.Replace(minimal, goodToken, DevelopmentToken+"\n    allow_weak_token: true", 1),
+		strings.Replace(minimal, "mode: plain", "mode: safe\n    encoding_aes_key: "+DevelopmentEncodingAESKey, 1),
+	} {
+		if _, err := loadText(file, nil, nil); err == nil || !strings.Contains(err.Error(), "development account") {
+			t.Errorf("got %v for\n%s", err, file)
+		}
+	}
+}

@@ -1,0 +1,33 @@
+package config
+
+// The development account. Everything about it is public, so `echostr dev`
+// and `echostr push` agree without being told, and `echostr serve` refuses it:
+// whoever reads this file could forge pushes to it (S30).
+const (
+	DevelopmentName           = "dev"
+	DevelopmentAppID          = "wx00000000000000de"
+	DevelopmentOriginalID     = "gh_0000000000de"
+	DevelopmentToken          = "zEchostrDevelopmentTokenNoSecret"
+	DevelopmentEncodingAESKey = "EchostrDevelopmentEncodingAESKeyNotSecret00"
+)
+
+// Development returns the configuration of `echostr dev`: one unverified
+// account, so that holding is seen, with the demo bot, in mode plain.
+// It passes [Config.Validate], unlike a file with the same content.
+func Development() *Config {
+	c := &Config{
+		at:          make(map[string]place),
+		development: true,
+		Accounts: []Account{{
+			Name:           DevelopmentName,
+			AppID:          DevelopmentAppID,
+			OriginalID:     DevelopmentOriginalID,
+			Token:          NewSecret(DevelopmentToken),
+			EncodingAESKey: NewSecret(DevelopmentEncodingAESKey),
+			Mode:           Plain,
+			Bot:            BotDemo,
+		}},
+	}
+	c.fillDefaults()
+	return c
+}
