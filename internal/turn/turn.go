@@ -126,7 +126,7 @@ type Event struct {
 	Written bool // PushClosed: the response was written completely
 
 	// PushArrived.
-	New         store.Turn    // what the turn is, should nobody know it; the caller fills in what was received
+	New         *store.Turn   // what the turn is, should nobody know it; the caller fills in what was received
 	Age         time.Duration // since the turn's first push, wall-clock jumps taken out
 	ClockAgrees bool          // the wall clock agrees with recent pushes
 
@@ -244,7 +244,7 @@ func (t *step) pushArrived() {
 
 // accept takes in a message that nobody knows.
 func (t *step) accept() {
-	t.Row = t.ev.New
+	t.Row = *t.ev.New
 	t.Row.ReceivedAt = t.ev.Now
 	t.open()
 	if t.Row.State == store.Unparseable {
