@@ -135,9 +135,17 @@ func (f *flight) handOver() {
 // the event starts one.
 func (f *flight) apply(j *job) (start *attempt) {
 	ev := &j.ev
-	ev.Now, ev.Self = f.s.clock.now(), f.s.node.self()
-	if j.reload && !f.reload(ev) {
-		return nil
+	if ev.Now = f.s.clock.now(); ev.Kind != turn.Result {
+		ev.Self = f.s.node.self()
+	}
+	switch {
+	case j.reload:
+		if !f.reload(ev) {
+			return nil
+		}
+	case ev.Kind == turn.PushDue && f.foreign():
+		// The result may be there since the last look.
+		start = f.apply(&job{reload: true, ev: turn.Event{Kind: turn.Changed}})
 	}
 	if ev.Kind == turn.PushArrived {
 		f.arrived(j)
@@ -148,17 +156,25 @@ func (f *flight) apply(j *job) (start *attempt) {
 		}
 		next, effects := turn.Step(&f.account.policy, f.state, ev)
 		if effects.Save == turn.Now {
-			row, saved := f.commit(j, next.Row)
-			if !saved && row.Version == 0 {
-				return nil // nobody is there any more who could be answered
-			}
-			if !saved {
+			row, fate := f.commit(j, next.Row)
+			switch fate {
+			case gaveUp:
+				return start
+			case fenced:
+				// An attempt of the epoch that is over is void. Then once more,
+				// under the new one.
+				if old := f.state.Row.Owner; f.state.Row.State == store.Running && old != f.s.node.self() {
+					start = either(start, f.apply(&job{ev: turn.Event{Kind: turn.OwnerLost, Lost: old}}))
+				}
+				ev.Self = f.s.node.self()
+				continue
+			case conflict:
 				// Somebody else wrote the row. What it says comes first.
 				if f.state.Row.State == 0 {
 					f.s.stats.retries.Add(1)
 				}
 				f.state.Row, f.dirty = row, false
-				if start = cmpOr(start, f.apply(&job{ev: turn.Event{Kind: turn.Changed}})); ev.Kind == turn.Changed {
+				if start = either(start, f.apply(&job{ev: turn.Event{Kind: turn.Changed}})); ev.Kind == turn.Changed {
 					return start
 				}
 				continue
@@ -168,18 +184,20 @@ func (f *flight) apply(j *job) (start *attempt) {
 		f.state = next
 		f.dirty = f.dirty || effects.Save == turn.Lazily
 		for _, e := range effects.List {
-			start = cmpOr(start, f.carryOut(e))
+			start = either(start, f.carryOut(e))
 		}
 		f.watch()
 		return start
 	}
 }
 
-func cmpOr(a, b *attempt) *attempt {
-	if a != nil {
-		return a
+// either returns the attempt that there is; of two the younger one counts, since
+// it has replaced the other.
+func either(a, b *attempt) *attempt {
+	if b != nil {
+		return b
 	}
-	return b
+	return a
 }
 
 // arrived completes the event of a push with what the flight knows.
@@ -198,23 +216,37 @@ func (f *flight) arrived(j *job) {
 	ev.ClockAgrees = f.account.clock.holds()
 }
 
-// commit writes the row, and returns it as the store has it then. saved is
-// false if another row is there, which is returned, or if the attempt was given up
-// (version 0). While the store is down nothing is acknowledged and nothing is
-// given up that somebody still waits for: reliability P8.
-func (f *flight) commit(j *job, row store.Turn) (current store.Turn, saved bool) {
+// fate is what became of a row that had to be saved.
+type fate int
+
+const (
+	saved    fate = iota
+	conflict      // another row is there
+	fenced        // this node's epoch was over; it has joined again
+	gaveUp        // nobody waits for it any more, or the process ends
+)
+
+// commit writes the row, and returns it as the store has it then. While the store is down
+// nothing is acknowledged, and nothing is given up that somebody still waits
+// for: reliability P8.
+func (f *flight) commit(j *job, row store.Turn) (store.Turn, fate) {
 	for pause := 5 * time.Millisecond; ; pause = min(2*pause, maxStorePause) {
 		began := time.Now()
 		result, err := f.write(row)
 		switch {
 		case err == nil && result.Err == nil:
 			f.s.stats.saved(time.Since(began))
-			return result.Turn, result.OK
+			if result.OK {
+				return result.Turn, saved
+			}
+			return result.Turn, conflict
 		case errors.Is(result.Err, store.ErrNotFound):
 			// Expired or restored away. There is nobody left to answer.
 			gone := row
 			gone.Erase()
-			return gone, false
+			return gone, conflict
+		case errors.Is(result.Err, store.ErrFenced) && f.s.node.rejoin(row.Owner) == nil:
+			return store.Turn{}, fenced
 		case err == nil:
 			err = result.Err
 		}
@@ -222,7 +254,7 @@ func (f *flight) commit(j *job, row store.Turn) (current store.Turn, saved bool)
 		f.s.node.troubled(err)
 		select {
 		case <-f.s.ctx.Done():
-			return store.Turn{}, false
+			return store.Turn{}, gaveUp
 		case <-time.After(pause/2 + rand.N(pause/2)):
 		}
 		if j.push != nil && row.Version == 0 && !f.isWaiting(j.push) {
@@ -230,7 +262,7 @@ func (f *flight) commit(j *job, row store.Turn) (current store.Turn, saved bool)
 			// next push begins anew. Should the commit have happened all the
 			// same, that push, or the next sweep, finds the row.
 			f.s.node.orphan(f.account, f.key)
-			return store.Turn{}, false
+			return store.Turn{}, gaveUp
 		}
 	}
 }
@@ -284,17 +316,22 @@ func (f *flight) reload(ev *turn.Event) bool {
 	}
 	if row.State == store.Running && row.Owner != ev.Self {
 		if alive, err := f.s.cfg.Store.Alive(ctx, row.Owner); err == nil && !alive {
-			ev.Kind = turn.OwnerLost
+			ev.Kind, ev.Lost = turn.OwnerLost, row.Owner
 		}
 	}
 	return true
 }
 
+// foreign reports whether another node runs the turn.
+func (f *flight) foreign() bool {
+	row := &f.state.Row
+	return row.State == store.Running && row.Version > 0 && row.Owner != f.s.node.self()
+}
+
 // watch sees to it that a turn which another node runs, and which pushes wait for
 // here, is looked at again soon.
 func (f *flight) watch() {
-	row := &f.state.Row
-	if f.polling || len(f.state.Open) == 0 || row.State != store.Running || row.Version == 0 || row.Owner == f.s.node.self() {
+	if f.polling || len(f.state.Open) == 0 || !f.foreign() {
 		return
 	}
 	f.polling = true

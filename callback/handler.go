@@ -109,8 +109,12 @@ func (f *flight) run(a *attempt) {
 	ev = a.handle()
 }
 
+func (a *attempt) result(s store.State, reason string) turn.Event {
+	return turn.Event{Kind: turn.Result, Self: a.row.Owner, Attempt: a.row.Attempt, State: s, Reason: reason}
+}
+
 func (a *attempt) failed(reason string) turn.Event {
-	return turn.Event{Kind: turn.Result, Attempt: a.row.Attempt, State: store.Failed, Reason: reason}
+	return a.result(store.Failed, reason)
 }
 
 // handle calls the handler and makes an event of what it returns.
@@ -139,7 +143,7 @@ func (a *attempt) handle() turn.Event {
 
 // answer makes the result of a reply: the document that every push gets.
 func (a *attempt) answer(reply echostr.Reply) turn.Event {
-	ev := turn.Event{Kind: turn.Result, Attempt: a.row.Attempt, State: store.Silent}
+	ev := a.result(store.Silent, "")
 	if echostr.IsNone(reply) {
 		return ev
 	}

@@ -20,12 +20,12 @@ type membership struct {
 	left    chan struct{}
 	stopped chan struct{}
 
+	joining sync.Mutex
+
 	mu      sync.Mutex
 	orphans map[store.Key]*account // claims of unknown outcome
 	trouble time.Time              // when the store's failing was last logged
 }
-
-var errFenced = errors.New("the node has lost its lease on the store")
 
 func (m *membership) self() store.Node { return *m.node.Load() }
 
@@ -74,9 +74,7 @@ func (m *membership) run() {
 		case err == nil:
 			renewed = time.Now()
 		case errors.Is(err, store.ErrFenced):
-			m.s.cfg.Logger.Error("the node has lost its lease and joins again; its handlers are cancelled", slog.Any(keyError, err))
-			m.fence()
-			if m.rejoin() == nil {
+			if m.rejoin(m.self()) == nil {
 				renewed = time.Now()
 			}
 		default:
@@ -94,7 +92,15 @@ func (m *membership) renew() error {
 	return m.s.cfg.Store.Renew(ctx, m.self())
 }
 
-func (m *membership) rejoin() error {
+// rejoin begins a new epoch after the lease of lost has ended. Whoever comes first
+// does it, for all.
+func (m *membership) rejoin(lost store.Node) error {
+	m.joining.Lock()
+	defer m.joining.Unlock()
+	if m.self() != lost {
+		return nil
+	}
+	m.fence()
 	ctx, cancel := context.WithTimeout(m.s.ctx, store.Lease/3)
 	defer cancel()
 	n, err := m.s.cfg.Store.Join(ctx, m.s.cfg.NodeID)
@@ -103,6 +109,7 @@ func (m *membership) rejoin() error {
 		return err
 	}
 	m.node.Store(&n)
+	m.s.cfg.Logger.Error("the node had lost its lease on the store and has joined again; its handlers were cancelled", slog.String(keyNode, n.ID))
 	return nil
 }
 

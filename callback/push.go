@@ -16,7 +16,7 @@ import (
 // the store or a handler directly: those work in the turn's own goroutines,
 // and it leaves when the answer, the end of its window or WeChat's cut comes.
 func (s *Server) push(w http.ResponseWriter, r *http.Request, a *account, entered time.Time) {
-	in, ok := s.receive(w, r, a, entered)
+	in, ok := s.receive(w, r, a)
 	if !ok {
 		return
 	}

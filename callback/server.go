@@ -142,6 +142,7 @@ var (
 // R-ORDER-ANSWERS.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	entered := time.Now()
+	limitBody(w, r, entered)
 	name, ok := strings.CutPrefix(r.URL.Path, PathPrefix)
 	a := s.accounts[name]
 	if !ok || a == nil || r.URL.RawPath != "" {

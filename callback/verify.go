@@ -115,7 +115,7 @@ func release(b *[]byte) {
 
 // receive verifies a push, in the order of R-ORDER-STEPS, and reads it. It answers
 // the request itself and reports false if there is nothing to handle.
-func (s *Server) receive(w http.ResponseWriter, r *http.Request, a *account, entered time.Time) (in received, ok bool) {
+func (s *Server) receive(w http.ResponseWriter, r *http.Request, a *account) (in received, ok bool) {
 	refuse := func(why Reason, detail string) (received, bool) {
 		s.refuse(w, r, a, why, detail)
 		return received{}, false
@@ -135,7 +135,7 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request, a *account, ent
 	// Step 6: the body.
 	buf := buffers.Get().(*[]byte)
 	defer release(buf)
-	body, err := readBody(w, r, (*buf)[:0], a.BodyLimit, entered)
+	body, err := readBody(w, r, (*buf)[:0], a.BodyLimit)
 	*buf = body[:0]
 	switch {
 	case errors.Is(err, errTooLong):
@@ -182,25 +182,25 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request, a *account, ent
 	// what it says, only for whom it is for.
 	if err := doc.Parse(body); err != nil {
 		in.row = s.unparseable(a, string(body), err, now)
-		return in, true
+	} else {
+		in.msg = doc.Message()
+		head := in.msg.Head()
+		if (a.OriginalID != "" && head.ToUserName != a.OriginalID) || (outerTo != "" && outerTo != head.ToUserName) {
+			return refuse(WrongOriginalID, "")
+		}
+		key := doc.Key(a.identity())
+		in.digest = key.Digest
+		in.row = store.Turn{
+			Key:        s.keyer.Key(key.Digest, key.CreateTime, now),
+			Account:    a.Name,
+			OpenID:     head.FromUserName,
+			OriginalID: head.ToUserName,
+			MsgType:    head.MsgType,
+			Body:       head.Raw(),
+			CreateTime: head.CreateTime,
+		}
+		in.row.Event, _ = doc.Get("Event")
 	}
-	in.msg = doc.Message()
-	head := in.msg.Head()
-	if (a.OriginalID != "" && head.ToUserName != a.OriginalID) || (outerTo != "" && outerTo != head.ToUserName) {
-		return refuse(WrongOriginalID, "")
-	}
-	key := doc.Key(a.identity())
-	in.digest = key.Digest
-	in.row = store.Turn{
-		Key:        s.keyer.Key(key.Digest, key.CreateTime, now),
-		Account:    a.Name,
-		OpenID:     head.FromUserName,
-		OriginalID: head.ToUserName,
-		MsgType:    head.MsgType,
-		Body:       head.Raw(),
-		CreateTime: head.CreateTime,
-	}
-	in.row.Event, _ = doc.Get("Event")
 	if a.bindings != nil && !a.bindings.bind(q.signature, in.row.Key) {
 		if a.BindSignature {
 			return refuse(SignatureReused, "")
@@ -225,17 +225,29 @@ func (s *Server) unparseable(a *account, body string, err error, now time.Time) 
 
 var errTooLong = errors.New("body too long")
 
-// readBody reads the whole body into buf, whatever its framing. The body has
-// to arrive soon, which the connection's read deadline sees to; it is taken away
-// again, since from then on the connection is read for WeChat's hanging up.
-func readBody(w http.ResponseWriter, r *http.Request, buf []byte, limit int64, entered time.Time) ([]byte, error) {
+// limitBody gives the body a time to arrive in. net/http reads what a handler
+// leaves of a body, so this is done for every request, refused or not, and
+// is taken back only when the body is there.
+func limitBody(w http.ResponseWriter, r *http.Request, entered time.Time) {
+	if r.ContentLength != 0 {
+		http.NewResponseController(w).SetReadDeadline(entered.Add(bodyTimeout))
+	}
+}
+
+// readBody reads the whole body into buf, whatever its framing. From then on
+// the connection is read for WeChat's hanging up, so the deadline goes.
+func readBody(w http.ResponseWriter, r *http.Request, buf []byte, limit int64) ([]byte, error) {
 	if r.ContentLength > limit {
 		return buf, errTooLong
 	}
-	rc := http.NewResponseController(w)
-	if rc.SetReadDeadline(entered.Add(bodyTimeout)) == nil {
-		defer rc.SetReadDeadline(time.Time{})
+	buf, err := readAll(r, buf, limit)
+	if err == nil && r.ContentLength != 0 {
+		http.NewResponseController(w).SetReadDeadline(time.Time{})
 	}
+	return buf, err
+}
+
+func readAll(r *http.Request, buf []byte, limit int64) ([]byte, error) {
 	if n := r.ContentLength; n >= 0 {
 		if int64(cap(buf)) < n {
 			buf = make([]byte, 0, n)
@@ -254,7 +266,7 @@ func readBody(w http.ResponseWriter, r *http.Request, buf []byte, limit int64, e
 		if len(buf) == cap(buf) {
 			buf = append(buf, 0)[:len(buf)]
 		}
-		n, err := r.Body.Read(buf[len(buf):cap(buf)])
+		n, err := r.Body.Read(buf[len(buf):min(int64(cap(buf)), limit+1)])
 		buf = buf[:len(buf)+n]
 		switch {
 		case int64(len(buf)) > limit:

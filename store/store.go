@@ -32,7 +32,7 @@ var (
 	// ErrFull is the [ErrUnavailable] of a store without room for another turn.
 	ErrFull = errors.New("store: full of unfinished turns")
 	// ErrFenced: the node's lease has ended, or a younger epoch of it has
-	// joined. It may start and save nothing any more and has to join again.
+	// joined. It may start nothing any more and has to join again.
 	ErrFenced = errors.New("store: node is fenced")
 	// ErrClosed: Close was called.
 	ErrClosed = errors.New("store: closed")
@@ -61,10 +61,12 @@ type Store interface {
 
 	// Claim inserts every row whose key is not there yet, as version 1. The
 	// results stand in the order of the rows. Of two rows with one key in one
-	// batch the first is inserted.
+	// batch the first is inserted. A running row whose owner is not alive is
+	// not inserted: its start mark would be void from the beginning.
 	Claim(ctx context.Context, rows []Turn) ([]Result, error)
 	// Save replaces every row whose key is there with the version given, and
-	// raises the version by one. The results stand in the order of the rows.
+	// raises the version by one. The results stand in the order of the rows. A
+	// running row whose owner is not alive replaces nothing.
 	Save(ctx context.Context, rows []Turn) ([]Result, error)
 	// Get returns the turn with this key, or ErrNotFound.
 	Get(ctx context.Context, key Key) (Turn, error)
@@ -93,7 +95,8 @@ type Result struct {
 	// its new version, or the one that stood in its way.
 	Turn Turn
 	// Err is ErrNotFound if Save met no row, ErrFull if Claim found no room for
-	// this row, and nil otherwise.
+	// this row, ErrFenced if the row was to be run by a dead node, and nil
+	// otherwise.
 	Err error
 }
 

@@ -7,7 +7,7 @@
 // starts a handler and which push gets the reply is here and nowhere else.
 //
 // The caller (package callback) feeds events, one at a time for each turn, and
-// keeps four rules:
+// keeps six rules:
 //
 //   - [Effects.Save] comes first. Now: the row is claimed (version 0) or saved,
 //     and effects marked AfterSave are carried out only once that has
@@ -15,8 +15,12 @@
 //     to be put away.
 //   - If the store hands back another row, the caller forgets the step, puts
 //     that row into the old state, steps Changed and then the event again.
+//   - If the store says that this process is fenced, the caller joins again,
+//     steps OwnerLost if the turn is owned by the old epoch, and then the event again.
 //   - If the store fails, nothing is acknowledged: the caller asks again later
 //     with the same row.
+//   - While another node runs the turn, the caller reads the row from time to time,
+//     and before PushDue, and steps Changed or OwnerLost if it must.
 //   - Open pushes and timers are volatile. They die with the process; the row
 //     does not.
 package turn
@@ -109,7 +113,7 @@ const (
 	AcceptDue
 	// Result: an attempt has ended, or its time has.
 	Result
-	// OwnerLost: the node that owns the running turn is dead.
+	// OwnerLost: a node that may own the running turn is dead.
 	OwnerLost
 	// Changed: Row was read anew, because a save met it or somebody else wrote it.
 	Changed
@@ -120,10 +124,12 @@ const (
 type Event struct {
 	Kind Kind
 	Now  time.Time  // the wall clock
-	Self store.Node // this process
+	Self store.Node // this process; for a Result, who ran the attempt
 
 	Push    int  // PushArrived, PushDue, PushOver, PushClosed: the ID
 	Written bool // PushClosed: the response was written completely
+
+	Lost store.Node // OwnerLost: the node that is dead
 
 	// PushArrived.
 	New         *store.Turn   // what the turn is, should nobody know it; the caller fills in what was received
@@ -254,8 +260,11 @@ func (t *step) accept() {
 		return
 	}
 	t.Row.State, t.Row.Attempt, t.Row.Owner = store.Running, 1, t.ev.Self
-	if !t.Row.Pure {
-		t.save(Now) // the start mark: committed before the handler's first instruction
+	if retry := t.Open[len(t.Open)-1].Number > 1; retry || !t.Row.Pure {
+		// The start mark: committed before the handler's first instruction. A
+		// Pure route owes none, but if this is a retry, another node may be
+		// running it, and asking the store is cheaper than running it again.
+		t.save(Now)
 	}
 	t.start()
 }
@@ -436,8 +445,8 @@ func (t *step) finish(s store.State, reason string) {
 
 // ownerLost decides about a turn whose process died: reliability P2.
 func (t *step) ownerLost() {
-	if t.Row.State != store.Running || t.Row.Owner == t.ev.Self {
-		return
+	if t.Row.State != store.Running || t.Row.Owner != t.ev.Lost {
+		return // somebody else was quicker
 	}
 	switch {
 	case t.p.Once && !t.Row.Pure:
@@ -447,6 +456,10 @@ func (t *step) ownerLost() {
 		t.finish(store.Failed, ReasonQuarantined)
 		t.settle()
 	default:
+		if t.Running {
+			// This process ran it, under an epoch that is dead.
+			t.do(Effect{Do: Cancel})
+		}
 		t.Row.Attempt++
 		t.Row.Owner = t.ev.Self
 		t.save(Now)

@@ -168,6 +168,10 @@ func (s *Store) Claim(_ context.Context, rows []store.Turn) ([]store.Result, err
 			results[i].Turn = e.turn
 			continue
 		}
+		if s.void(&rows[i]) {
+			results[i].Err = store.ErrFenced
+			continue
+		}
 		e := &entry{turn: rows[i]}
 		e.turn.Version = 1
 		if !s.room(size(&e.turn)) {
@@ -180,6 +184,11 @@ func (s *Store) Claim(_ context.Context, rows []store.Turn) ([]store.Result, err
 		results[i] = store.Result{OK: true, Turn: e.turn}
 	}
 	return results, nil
+}
+
+// void reports whether t is a start mark by a node that is not alive.
+func (s *Store) void(t *store.Turn) bool {
+	return t.State == store.Running && !s.alive(t.Owner)
 }
 
 // link puts e at the end of the list it belongs to.
@@ -234,6 +243,8 @@ func (s *Store) Save(_ context.Context, rows []store.Turn) ([]store.Result, erro
 			results[i].Err = store.ErrNotFound
 		case e.turn.Version != rows[i].Version:
 			results[i].Turn = e.turn
+		case s.void(&rows[i]):
+			results[i] = store.Result{Turn: e.turn, Err: store.ErrFenced}
 		default:
 			s.replace(e, rows[i])
 			results[i] = store.Result{OK: true, Turn: e.turn}

@@ -42,7 +42,16 @@ func TestStore(t *testing.T) {
 }
 
 func row(n int, state store.State, at time.Time) store.Turn {
-	return store.Turn{Key: store.Key{0, 0, 0, 0, byte(n >> 16), byte(n >> 8), byte(n)}, State: state, ReceivedAt: at, Body: fmt.Sprint(n)}
+	return store.Turn{Key: store.Key{0, 0, 0, 0, byte(n >> 16), byte(n >> 8), byte(n)}, State: state, ReceivedAt: at, Body: fmt.Sprint(n), Owner: store.Node{ID: "n", Epoch: 1}}
+}
+
+// join makes the node that owns the rows.
+func join(t testing.TB, s *Store) {
+	t.Helper()
+	s.nodes = make(map[string]lease)
+	if _, err := s.Join(context.Background(), "n"); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func claim(t *testing.T, s *Store, rows ...store.Turn) []store.Result {
@@ -64,6 +73,7 @@ func TestFull(t *testing.T) {
 	t.Parallel()
 	at := time.Now()
 	s := New(Config{MaxTurns: 4})
+	join(t, s)
 	running, done := row(0, store.Running, at), row(1, store.Answered, at)
 	claim(t, s, running, done, row(2, store.Silent, at), row(3, store.Running, at))
 	claim(t, s, row(4, store.Running, at))
@@ -107,9 +117,11 @@ func TestKeep(t *testing.T) {
 	t.Parallel()
 	c := &clock{now: time.Now()}
 	s := New(Config{Now: c.Now})
+	join(t, s)
 	old, open := row(1, store.Answered, c.Now()), row(2, store.Running, c.Now())
 	claim(t, s, old, open)
 	c.Elapse(19 * time.Minute)
+	join(t, s)
 	claim(t, s, row(3, store.Answered, c.Now()))
 	if !has(s, old) {
 		t.Error("a turn was gone before twenty minutes")
@@ -123,6 +135,7 @@ func TestKeep(t *testing.T) {
 
 func BenchmarkClaimSave(b *testing.B) {
 	s := New(Config{})
+	join(b, s)
 	rows := make([]store.Turn, 1)
 	for n := 0; b.Loop(); n++ {
 		rows[0] = row(n, store.Running, time.Now())

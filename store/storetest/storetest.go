@@ -48,6 +48,7 @@ func Run(t *testing.T, b Backend) {
 		{"Expire", expire},
 		{"Salt", salt},
 		{"NodeEpochs", nodeEpochs},
+		{"DeadNodesStartNothing", deadNodesStartNothing},
 		{"NodeLeases", nodeLeases},
 		{"Close", closed},
 		{"Model", model},
@@ -83,8 +84,22 @@ func sample(n int) store.Turn {
 		State:      store.Running,
 		Pure:       n%2 == 1,
 		Attempt:    1,
-		Owner:      store.Node{ID: "node-1", Epoch: 7},
+		Owner:      owner,
 	}
+}
+
+// owner is who runs the turns of sample. It is the first epoch of its name in
+// every new database.
+var owner = store.Node{ID: "node-1", Epoch: 1}
+
+// open opens the backend and has the owner join.
+func open(t *testing.T, b Backend) (s, other store.Store) {
+	t.Helper()
+	s, other = b.Open(t)
+	if n := join(t, s, owner.ID); n != owner {
+		t.Fatalf("the first to join is %+v, want %+v", n, owner)
+	}
+	return s, other
 }
 
 func key(n int) store.Key {
@@ -133,7 +148,7 @@ func same(t tb, what string, got, want store.Turn) {
 }
 
 func claimInsertsOnce(t *testing.T, b Backend) {
-	s, other := b.Open(t)
+	s, other := open(t, b)
 	row := sample(1)
 	r := claim(t, s, row)[0]
 	row.Version = 1
@@ -153,7 +168,7 @@ func claimInsertsOnce(t *testing.T, b Backend) {
 }
 
 func claimReportsPerRow(t *testing.T, b Backend) {
-	s, _ := b.Open(t)
+	s, _ := open(t, b)
 	claim(t, s, sample(2))
 	twin := sample(3)
 	twin.Body = "the later of two with one key"
@@ -178,7 +193,7 @@ func claimReportsPerRow(t *testing.T, b Backend) {
 
 // Many callers of both handles claim the same keys at once: each is claimed once.
 func claimRace(t *testing.T, b Backend) {
-	s, other := b.Open(t)
+	s, other := open(t, b)
 	const callers, keys = 16, 20
 	var mu sync.Mutex
 	claimed := make(map[store.Key]int)
@@ -221,7 +236,7 @@ func claimRace(t *testing.T, b Backend) {
 }
 
 func roundTrip(t *testing.T, b Backend) {
-	s, other := b.Open(t)
+	s, other := open(t, b)
 	rows := []store.Turn{sample(1), finished(sample(2)), {Key: key(3), Account: "a", State: store.Unparseable, ReceivedAt: base}}
 	for i, r := range claim(t, s, rows...) {
 		rows[i].Version = 1
@@ -241,7 +256,7 @@ func roundTrip(t *testing.T, b Backend) {
 }
 
 func saveComparesVersions(t *testing.T, b Backend) {
-	s, other := b.Open(t)
+	s, other := open(t, b)
 	row := claim(t, s, sample(1))[0].Turn
 	first := finished(row)
 	r := save(t, other, first)[0]
@@ -273,7 +288,7 @@ func saveComparesVersions(t *testing.T, b Backend) {
 }
 
 func saveRace(t *testing.T, b Backend) {
-	s, other := b.Open(t)
+	s, other := open(t, b)
 	const callers, rounds = 8, 25
 	row := claim(t, s, sample(1))[0].Turn
 	for range rounds {
@@ -311,7 +326,7 @@ func saveRace(t *testing.T, b Backend) {
 
 // What a caller does to its rows afterwards must not reach the store.
 func rowsAreCopies(t *testing.T, b Backend) {
-	s, _ := b.Open(t)
+	s, _ := open(t, b)
 	rows := []store.Turn{sample(1)}
 	claim(t, s, rows...)
 	want := sample(1)
@@ -333,7 +348,8 @@ func keysOf(turns []store.Turn) (names []string) {
 }
 
 func list(t *testing.T, b Backend) {
-	s, other := b.Open(t)
+	s, other := open(t, b)
+	node2 := join(t, s, "node-2")
 	var rows []store.Turn
 	for n := range 10 {
 		row := sample(n)
@@ -344,7 +360,7 @@ func list(t *testing.T, b Backend) {
 			row.Account, row.State = "second", store.Silent
 		}
 		if n == 3 {
-			row.Owner = store.Node{ID: "node-2", Epoch: 1}
+			row.Owner = node2
 		}
 		rows = append(rows, row)
 	}
@@ -363,7 +379,7 @@ func list(t *testing.T, b Backend) {
 		{"two states", store.Filter{States: []store.State{store.Running, store.Silent}}, "9 4 3 2 1 0"},
 		{"since, inclusive", store.Filter{Since: base.Add(7 * time.Second)}, "9 8 7"},
 		{"until, exclusive", store.Filter{Until: base.Add(2 * time.Second)}, "1 0"},
-		{"not mine", store.Filter{States: []store.State{store.Running}, NotOwner: store.Node{ID: "node-1", Epoch: 7}}, "3"},
+		{"not mine", store.Filter{States: []store.State{store.Running}, NotOwner: owner}, "3"},
 		{"all at once", store.Filter{Account: "demo", OpenID: "o-user-2", States: []store.State{store.Answered}, Since: base, Until: base.Add(8 * time.Second), Limit: 5}, "5"},
 		{"none", store.Filter{Account: "nobody"}, ""},
 	} {
@@ -383,7 +399,7 @@ func list(t *testing.T, b Backend) {
 }
 
 func erase(t *testing.T, b Backend) {
-	s, other := b.Open(t)
+	s, other := open(t, b)
 	claim(t, s, sample(1), finished(sample(4)), sample(2), sample(10))
 	elsewhere := sample(7)
 	elsewhere.Account = "second"
@@ -416,7 +432,7 @@ func erase(t *testing.T, b Backend) {
 }
 
 func eraseBeatsSave(t *testing.T, b Backend) {
-	s, other := b.Open(t)
+	s, other := open(t, b)
 	row := claim(t, s, sample(1))[0].Turn
 	if _, err := other.Erase(context.Background(), row.Account, row.OpenID, base.Add(time.Hour)); err != nil {
 		t.Fatal(err)
@@ -428,7 +444,7 @@ func eraseBeatsSave(t *testing.T, b Backend) {
 }
 
 func expire(t *testing.T, b Backend) {
-	s, _ := b.Open(t)
+	s, _ := open(t, b)
 	claim(t, s, finished(sample(1)), sample(2), finished(sample(3)), finished(sample(4)))
 	n, err := s.Expire(context.Background(), base.Add(4*time.Second), base.Add(3*time.Second))
 	if err != nil || n != 1 {
@@ -449,7 +465,7 @@ func expire(t *testing.T, b Backend) {
 }
 
 func salt(t *testing.T, b Backend) {
-	s, other := b.Open(t)
+	s, other := open(t, b)
 	one, err := s.Salt(context.Background())
 	if err != nil || len(one) < 16 {
 		t.Fatalf("Salt: %d bytes, %v; want 16 or more", len(one), err)
@@ -458,7 +474,7 @@ func salt(t *testing.T, b Backend) {
 	if err != nil || !slices.Equal(one, two) {
 		t.Errorf("the handles of one database have two salts, %v", err)
 	}
-	foreign, _ := b.Open(t)
+	foreign, _ := open(t, b)
 	if three, _ := foreign.Salt(context.Background()); slices.Equal(one, three) {
 		t.Error("two databases have one salt")
 	}
@@ -481,7 +497,7 @@ func alive(t tb, s store.Store, n store.Node, want bool) {
 }
 
 func nodeEpochs(t *testing.T, b Backend) {
-	s, other := b.Open(t)
+	s, other := open(t, b)
 	ctx := context.Background()
 	old := join(t, s, "one")
 	alive(t, other, old, true)
@@ -513,11 +529,36 @@ func nodeEpochs(t *testing.T, b Backend) {
 	alive(t, s, store.Node{ID: "never joined", Epoch: 1}, false)
 }
 
+func deadNodesStartNothing(t *testing.T, b Backend) {
+	s, other := open(t, b)
+	row := claim(t, s, sample(1))[0].Turn
+	young := join(t, other, owner.ID)
+	if r := claim(t, s, sample(2))[0]; r.OK || !errors.Is(r.Err, store.ErrFenced) {
+		t.Errorf("a dead node claimed a turn to run: %+v", r)
+	}
+	if r := claim(t, s, sample(1))[0]; r.OK || r.Err != nil || r.Turn.Version != 1 {
+		t.Errorf("a dead node is not told what is there: %+v", r)
+	}
+	again := row
+	again.Attempt++
+	if r := save(t, s, again)[0]; r.OK || !errors.Is(r.Err, store.ErrFenced) {
+		t.Errorf("a dead node took a turn over: %+v", r)
+	}
+	again.Owner = young
+	if r := save(t, s, again)[0]; !r.OK {
+		t.Errorf("the young epoch cannot take the turn over: %+v", r)
+	}
+	// What is finished has no owner any more.
+	if r := claim(t, s, finished(sample(3)))[0]; !r.OK {
+		t.Errorf("a finished turn needs its owner: %+v", r)
+	}
+}
+
 func nodeLeases(t *testing.T, b Backend) {
 	if b.Elapse == nil {
 		t.Skip("skipped: this backend's lease clock cannot be moved in a test")
 	}
-	s, other := b.Open(t)
+	s, other := open(t, b)
 	ctx := context.Background()
 	n := join(t, s, "one")
 	for range 3 {
@@ -536,7 +577,7 @@ func nodeLeases(t *testing.T, b Backend) {
 }
 
 func closed(t *testing.T, b Backend) {
-	s, _ := b.Open(t)
+	s, _ := open(t, b)
 	if err := s.Close(); err != nil {
 		t.Fatalf("Close: %v", err)
 	}
@@ -557,6 +598,7 @@ func closed(t *testing.T, b Backend) {
 func model(t *testing.T, b Backend) {
 	rapid.Check(t, func(rt *rapid.T) {
 		s, other := b.Open(t)
+		join(rt, s, owner.ID)
 		want := make(map[store.Key]store.Turn)
 		draw := func() store.Turn {
 			row := sample(rapid.IntRange(0, 5).Draw(rt, "row"))
