@@ -51,6 +51,16 @@ func (h *Header) Time() time.Time {
 // that was made in Go and not decoded.
 func (h *Header) Raw() string { return h.raw }
 
+// Field returns the value of an element of [Header.Raw] by the names that lead
+// to it, as [Document.Get] does: the way to what the Go type does not name. It
+// parses Raw again at every call; to read many elements, parse it once with a [Document].
+func (h *Header) Field(path ...string) (value string, ok bool) {
+	if h.raw != "" {
+		_ = borrow(h.raw, func(d *Document) { value, ok = d.Get(path...) })
+	}
+	return value, ok
+}
+
 // MessageHeader is the part that every ordinary message has.
 type MessageHeader struct {
 	Header

@@ -1,0 +1,5 @@
+//go:build !race
+
+package echostr
+
+const raceDetector = false
