@@ -1,0 +1,189 @@
+package simulator
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// maxBody is the longest answer that is read.
+const maxBody = 1 << 20
+
+// exchange makes one request on a connection of its own, and fills in Outcome,
+// Status, Body and Err. R-PUSH-TIMEOUT
+func (w *WeChat) exchange(ctx context.Context, p *Push, method string, request *wire) {
+	limited, cancel := context.WithTimeout(ctx, w.rules.Timeout)
+	defer cancel() // closes the connection, whatever state it is in
+	fail := func(err error) {
+		var dial *dialError
+		var op *net.OpError
+		var slow net.Error
+		switch {
+		case limited.Err() != nil, errors.As(err, &slow) && slow.Timeout():
+			p.Outcome = Cut
+		case errors.As(err, &dial), errors.As(err, &op) && op.Op == "dial":
+			p.Outcome, p.Err = Refused, err
+		default:
+			p.Outcome, p.Err = Reset, err
+		}
+	}
+	target := w.account.URL
+	if at := strings.IndexByte(target, '#'); at >= 0 {
+		target = target[:at]
+	}
+	if strings.Contains(target, "?") {
+		target += "&" + request.query
+	} else {
+		target += "?" + request.query
+	}
+	var body io.Reader
+	if method == http.MethodPost {
+		body = bytes.NewReader(request.body)
+	}
+	req, err := http.NewRequestWithContext(limited, method, target, body)
+	if err != nil {
+		fail(err)
+		return
+	}
+	// R-PUSH-HEADERS
+	req.Header.Set("User-Agent", "Mozilla/4.0")
+	req.Header.Set("Accept", "*/*")
+	if method == http.MethodPost {
+		req.Header.Set("Content-Type", "text/xml")
+	}
+	resp, err := w.transport.RoundTrip(req)
+	if err != nil {
+		fail(err)
+		return
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	if err != nil {
+		fail(err)
+		return
+	}
+	if time.Since(p.Start) >= w.rules.Timeout { // whichever timer was first
+		p.Outcome = Cut
+		return
+	}
+	p.Outcome, p.Status, p.Body = Answered, resp.StatusCode, answer
+}
+
+// dialer is a Transport that makes a new connection for every request, speaks
+// HTTP/1.1, follows nothing and asks no proxy.
+type dialer func(ctx context.Context, network, address string) (net.Conn, error)
+
+// RoundTrip makes an http.Transport of its own, since one that is shared goes
+// on dialing after the request has ended, and would connect after the cut.
+func (d dialer) RoundTrip(r *http.Request) (*http.Response, error) {
+	once := &http.Transport{
+		DialContext: func(_ context.Context, network, address string) (net.Conn, error) {
+			conn, err := d(r.Context(), network, address)
+			if err != nil {
+				return nil, &dialError{err}
+			}
+			context.AfterFunc(r.Context(), func() { conn.Close() })
+			return conn, nil
+		},
+		DisableKeepAlives:  true,
+		DisableCompression: true,
+	}
+	return once.RoundTrip(r)
+}
+
+// dialError marks what happened before there was a connection.
+type dialError struct{ err error }
+
+func (e *dialError) Error() string { return e.err.Error() }
+func (e *dialError) Unwrap() error { return e.err }
+
+// Direct returns a Transport that calls h, without connections and several
+// times as fast. As in a server, a handler runs in its own goroutine, its
+// request's context ends when WeChat hangs up, and a panic breaks the
+// connection; the Err of the push then quotes it. What a handler writes arrives
+// when it returns, and http.ResponseController has nothing to control.
+func Direct(h http.Handler) http.RoundTripper { return direct{h} }
+
+type direct struct{ handler http.Handler }
+
+func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
+	defer func() {
+		if r.Body != nil {
+			r.Body.Close()
+		}
+	}()
+	var body []byte
+	if r.Body != nil {
+		var err error
+		if body, err = io.ReadAll(r.Body); err != nil {
+			return nil, err
+		}
+	}
+	// The server's context has none of the client's values and deadlines.
+	ctx, cancel := context.WithCancel(context.Background())
+	stop := context.AfterFunc(r.Context(), cancel)
+	target := &url.URL{Path: r.URL.Path, RawPath: r.URL.RawPath, RawQuery: r.URL.RawQuery} // all that a server sees
+	in := (&http.Request{
+		Method: r.Method, URL: target, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: r.Header.Clone(), Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
+		Host: r.URL.Host, RemoteAddr: "192.0.2.1:1234", RequestURI: r.URL.RequestURI(),
+	}).WithContext(ctx)
+
+	answer := &recorder{header: http.Header{}}
+	done := make(chan error, 1)
+	go func() {
+		err := error(io.ErrUnexpectedEOF) // after runtime.Goexit, too
+		defer func() {
+			if v := recover(); v != nil && v != http.ErrAbortHandler {
+				err = fmt.Errorf("the handler panicked: %v", v)
+			}
+			stop()
+			cancel()
+			done <- err
+		}()
+		d.handler.ServeHTTP(answer, in)
+		err = nil
+	}()
+	select {
+	case err := <-done:
+		if err != nil {
+			return nil, err
+		}
+	case <-r.Context().Done():
+		return nil, r.Context().Err() // the recorder is the handler's, and is left to it
+	}
+	answer.WriteHeader(http.StatusOK)
+	return &http.Response{
+		Status: fmt.Sprint(answer.status, " ", http.StatusText(answer.status)), StatusCode: answer.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: answer.sent, Body: io.NopCloser(&answer.body), ContentLength: int64(answer.body.Len()), Request: r,
+	}, nil
+}
+
+// recorder is the http.ResponseWriter of [Direct].
+type recorder struct {
+	header http.Header
+	sent   http.Header // what header was when the status was written
+	status int
+	body   bytes.Buffer
+}
+
+func (w *recorder) Header() http.Header { return w.header }
+
+func (w *recorder) WriteHeader(status int) {
+	if w.status == 0 && (status < 100 || status > 199) {
+		w.status = status
+		w.sent = w.header.Clone()
+	}
+}
+
+func (w *recorder) Write(p []byte) (int, error) {
+	w.WriteHeader(http.StatusOK)
+	return w.body.Write(p)
+}
