@@ -1,0 +1,47 @@
+# `make` alone lists the targets. FUZZTIME is the time of each fuzz target.
+
+FUZZTIME ?= 30s
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test race fuzz bench lint fmt build
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: ## start echostr with a development account and the demo bot
+	go run ./cmd/echostr dev
+
+test: ## run all tests with the race detector, in random order
+	go test -race -shuffle=on ./...
+
+race: ## run all tests three times, which finds more races than once
+	go test -race -shuffle=on -count=3 ./...
+
+fuzz: ## run every fuzz target for FUZZTIME (30s)
+	@set -e; found=0; \
+	for pkg in $$(go list ./...); do \
+		listed=$$(go test -list '^Fuzz' "$$pkg"); \
+		for target in $$(echo "$$listed" | grep '^Fuzz' || true); do \
+			found=1; echo "== $$pkg $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s "$$pkg"; \
+		done; \
+	done; \
+	test $$found = 1 || { echo "no fuzz target was found" >&2; exit 1; }
+
+bench: ## run the benchmarks, then print the ratios to bare net/http
+	go test -run '^$$' -bench . -benchmem ./...
+	go run ./internal/bench
+	@test ! -f bench/go.mod || { cd bench && go test -run '^$$' -bench . -benchmem ./...; }
+
+lint: ## check format, go vet and staticcheck
+	@bad=$$(git ls-files -co --exclude-standard '*.go' | xargs gofmt -l); \
+	test -z "$$bad" || { echo "run make fmt, these files are not formatted:" >&2; echo "$$bad" >&2; exit 1; }
+	go vet ./...
+	go tool -modfile=tools.mod staticcheck ./...
+
+fmt: ## format all files
+	git ls-files -co --exclude-standard '*.go' | xargs go tool -modfile=tools.mod gofumpt -w
+
+build: ## build the static binary bin/echostr
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/echostr ./cmd/echostr

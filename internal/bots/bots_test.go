@@ -1,0 +1,176 @@
+package bots_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+	"unicode/utf8"
+
+	"github.com/echostr/echostr"
+	"github.com/echostr/echostr/internal/bots"
+)
+
+func message(t *testing.T, name string) echostr.Message {
+	t.Helper()
+	body, err := os.ReadFile(filepath.Join("../../testdata/vectors/messages", name+".xml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := echostr.Decode(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func answer(t *testing.T, bot *echostr.Router, m echostr.Message) string {
+	t.Helper()
+	reply, err := bot.Handle(t.Context(), m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	switch r := reply.(type) {
+	case nil:
+		return ""
+	case echostr.TextReply:
+		if r.Content == "" {
+			t.Error("an empty text instead of no reply")
+		}
+		return r.Content
+	}
+	t.Fatalf("the reply is a %T", reply)
+	return ""
+}
+
+// TestSample holds both bots to the seed programs, vector by vector.
+func TestSample(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ vector, want string }{
+		{"seed-text-doc", "this is a test"},
+		{"seed-text-hello", "你好"},
+		{"seed-text-unparse", "你好"},
+		{"seed-text-unparse-pretty", "你好"},
+		{"seed-subscribe", "感谢您的关注!"},
+		{"seed-subscribe-qrscene", "感谢您的关注!场景值:123123"},
+		{"seed-SCAN", "您扫描的场景值为:SCENE_VALUE"},
+		{"seed-LOCATION", ""},
+		{"seed-CLICK", ""},
+		{"seed-VIEW", ""},
+		{"text-emoji", "早😀👨‍👩‍👧🇨🇳[微笑]/::)"},
+		{"text-looks-like-xml", "<xml><MsgType>event</MsgType></xml> a<b && c>d"},
+		{"voice", "未识别"},
+		{"voice-recognition", "腾讯微信团队"},
+		{"voice-recognition-empty", "未识别"},
+		{"text-empty", ""},
+		{"image", "I love you, itcast!"},
+		{"file", "I love you, itcast!"},
+		{"unknown-type", "I love you, itcast!"},
+		{"event-subscribe-qrscene", "感谢您的关注!场景值:chan=weibo&id=7"},
+		{"event-SCAN", "您扫描的场景值为:4294967295"},
+		{"event-subscribe", "感谢您的关注!"},
+		{"event-subscribe-trade", "感谢您的关注!"},
+		{"event-unsubscribe", ""},
+		{"event-LOCATION", ""},
+		{"event-CLICK", ""},
+		{"event-unknown", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.vector, func(t *testing.T) {
+			t.Parallel()
+			for name, bot := range map[string]*echostr.Router{"sample": bots.Sample(), "demo": bots.Demo()} {
+				if got := answer(t, bot, message(t, tt.vector)); got != tt.want {
+					t.Errorf("%s answers %q, want %q", name, got, tt.want)
+				}
+			}
+		})
+	}
+}
+
+func text(content string) *echostr.TextMessage { return &echostr.TextMessage{Content: content} }
+
+func TestEventNamesInAnyCase(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{"Scan": "您扫描的场景值为:7", "SUBSCRIBE": "感谢您的关注!", "Click": ""} {
+		m, err := echostr.Decode([]byte("<xml><MsgType>Event</MsgType><Event>" + name + "</Event><EventKey>7</EventKey></xml>"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := answer(t, bots.Sample(), m); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestDemoTexts(t *testing.T) {
+	t.Parallel()
+	for content, want := range map[string]string{
+		"长 12": "一二三四五六七八九十一二", "长3": "一二三", "长　3": "一二三", "长 0": "", "长 999999": "最多 100000 个字",
+		"慢 601": "最多 600 秒", "慢 0": "等了 0 秒",
+		// Not commands, so echoed as they are:
+		"慢": "慢", "慢 x": "慢 x", "慢 8 秒": "慢 8 秒", "错误!": "错误!", " 你好 ": " 你好 ",
+	} {
+		if got := answer(t, bots.Demo(), text(content)); got != want {
+			t.Errorf("%q: %q, want %q", content, got, want)
+		}
+	}
+	if got := answer(t, bots.Demo(), text("长 700")); utf8.RuneCountInString(got) != 700 {
+		t.Errorf("长 700 gives %d characters", utf8.RuneCountInString(got))
+	}
+	if got := answer(t, bots.Demo(), text("帮助")); !strings.Contains(got, "慢 8") {
+		t.Errorf("帮助 does not list the commands: %q", got)
+	}
+	if _, err := bots.Demo().Handle(t.Context(), text("错误")); err == nil {
+		t.Error("错误 is no error")
+	}
+	reply, err := bots.Demo().Handle(t.Context(), text("图文"))
+	if news, ok := reply.(echostr.NewsReply); !ok || len(news.Articles) != 1 || echostr.Validate(reply, text("图文")) != nil {
+		t.Errorf("图文: %v, %v", reply, err)
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("崩溃 does not panic")
+		}
+	}()
+	_, _ = bots.Demo().Handle(t.Context(), text("崩溃"))
+}
+
+func TestSlow(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		content string
+		limit   time.Duration // of the handler
+		takes   time.Duration
+		want    string
+	}{
+		{"慢 8", time.Minute, 8 * time.Second, "等了 8 秒"},
+		{"慢4.6", time.Minute, 4600 * time.Millisecond, "等了 4.6 秒"},
+		{"慢　600", 10 * time.Minute, 10*time.Minute - 50*time.Millisecond, "等了 600 秒"},
+	}
+	for _, tt := range tests {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), tt.limit)
+			defer cancel()
+			start := time.Now()
+			reply, err := bots.Demo().Handle(ctx, text(tt.content))
+			if reply != echostr.Text(tt.want) || err != nil || time.Since(start) != tt.takes {
+				t.Errorf("%s: %v, %v after %v", tt.content, reply, err, time.Since(start))
+			}
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		start := time.Now()
+		if _, err := bots.Demo().Handle(ctx, text("慢 30")); !errors.Is(err, context.Canceled) || time.Since(start) != time.Second {
+			t.Errorf("it does not heed its context: %v after %v", err, time.Since(start))
+		}
+	})
+	if got := bots.Demo().Match(text("慢 8")).Budget(); got != 10*time.Minute {
+		t.Errorf("the route of 慢 has %v", got)
+	}
+}
