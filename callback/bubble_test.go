@@ -117,9 +117,10 @@ func (h *witness) Handle(ctx context.Context, m echostr.Message) (echostr.Reply,
 	}
 	h.mu.Lock()
 	h.starts[turn.Key()]++
+	sleep := h.sleep
 	h.mu.Unlock()
 	select {
-	case <-time.After(h.sleep):
+	case <-time.After(sleep):
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -130,6 +131,13 @@ func (h *witness) Handle(ctx context.Context, m echostr.Message) (echostr.Reply,
 		return echostr.Text("re: " + text.Content), nil
 	}
 	return nil, nil
+}
+
+// setSleep changes how long it sleeps from the next start on.
+func (h *witness) setSleep(d time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.sleep = d
 }
 
 // total is the number of starts, and of messages that were started.

@@ -1,10 +1,10 @@
 package callback
 
 import (
-	"context"
 	"errors"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,54 +27,54 @@ type flight struct {
 
 	mu      sync.Mutex
 	queue   []job
+	slot    [1]job // what queue mostly needs
 	driven  bool
 	lastID  int
 	waiting []*openPush // by arrival
+	handler *attempt    // the attempt that runs here
 
 	// Only the driver touches these.
 	state   turn.State
-	dirty   bool // the row has changed since, which may wait
+	dirty   bool // the row has changed since it was saved, which may wait
 	polling bool
+	job     job             // the present one
 	msg     echostr.Message // decoded; nil if only the row is known
 	route   *echostr.Route
 	digest  [32]byte
-
-	handler *attempt // the attempt that runs here; guarded by mu
 }
 
 // job is an event with what only the callback knows about it.
 type job struct {
 	ev     turn.Event
 	push   *openPush // PushArrived
-	in     *received // PushArrived
 	reload bool      // read the row first
 }
 
 // post queues an event; a goroutine of its own drives the flight if nobody does.
 func (f *flight) post(ev turn.Event) {
 	f.mu.Lock()
-	f.enqueue(job{ev: ev})
+	if f.enqueue(job{ev: ev}) {
+		f.s.workers.drive(f)
+	}
 }
 
-// enqueue is called with f.mu held, and gives it up.
-func (f *flight) enqueue(j job) {
+// enqueue is called with f.mu held, and gives it up. It reports whether the caller
+// has to see to it that the flight is driven.
+func (f *flight) enqueue(j job) (drive bool) {
+	if f.queue == nil {
+		f.queue = f.slot[:0]
+	}
 	f.queue = append(f.queue, j)
-	drive := !f.driven
+	drive = !f.driven
 	f.driven = true
 	f.mu.Unlock()
-	if drive {
-		go f.drive()
-	}
+	return drive
 }
 
 // postAndDrive is post for a goroutine that has nothing better to do than drive.
 func (f *flight) postAndDrive(ev turn.Event) {
 	f.mu.Lock()
-	f.queue = append(f.queue, job{ev: ev})
-	drive := !f.driven
-	f.driven = true
-	f.mu.Unlock()
-	if drive {
+	if f.enqueue(job{ev: ev}) {
 		f.drive()
 	}
 }
@@ -82,12 +82,8 @@ func (f *flight) postAndDrive(ev turn.Event) {
 // drive takes the queue to its end. When an event starts the handler, this
 // goroutine becomes the handler's, and another one drives if there is more.
 func (f *flight) drive() {
-	for {
-		j, ok := f.next()
-		if !ok {
-			return
-		}
-		if a := f.apply(&j); a != nil {
+	for f.next() {
+		if a := f.apply(&f.job); a != nil {
 			f.handOver()
 			f.run(a)
 			return
@@ -95,17 +91,17 @@ func (f *flight) drive() {
 	}
 }
 
-// next returns the next event, or stops driving.
-func (f *flight) next() (job, bool) {
+// next makes the next event the present one, or stops driving.
+func (f *flight) next() bool {
 	f.mu.Lock()
 	if len(f.queue) > 0 {
-		j := f.queue[0]
+		f.job = f.queue[0]
 		f.queue = f.queue[1:]
 		f.mu.Unlock()
-		return j, true
+		return true
 	}
-	f.queue = nil
-	idle := !f.state.Running && len(f.state.Open) == 0
+	f.queue, f.slot[0] = nil, job{}
+	idle := f.idle()
 	if idle && f.dirty {
 		// What could wait for the next save: there is none.
 		f.mu.Unlock()
@@ -117,15 +113,19 @@ func (f *flight) next() (job, bool) {
 	if idle {
 		f.s.flights.drop(f)
 	}
-	return job{}, false
+	return false
 }
+
+// idle reports whether there is nothing to keep the flight for. The driver may ask,
+// and whoever holds f.mu while there is none.
+func (f *flight) idle() bool { return !f.state.Running && len(f.state.Open) == 0 }
 
 // handOver stops driving, or lets another goroutine go on.
 func (f *flight) handOver() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.queue) > 0 {
-		go f.drive()
+		f.s.workers.drive(f)
 		return
 	}
 	f.driven = false
@@ -135,7 +135,10 @@ func (f *flight) handOver() {
 // the event starts one.
 func (f *flight) apply(j *job) (start *attempt) {
 	ev := &j.ev
-	if ev.Now = f.s.clock.now(); ev.Kind != turn.Result {
+	if ev.Kind != turn.PushClosed {
+		ev.Now = f.s.clock.now()
+	}
+	if ev.Kind != turn.Result {
 		ev.Self = f.s.node.self()
 	}
 	switch {
@@ -149,14 +152,22 @@ func (f *flight) apply(j *job) (start *attempt) {
 	}
 	if ev.Kind == turn.PushArrived {
 		f.arrived(j)
+		if row := &f.state.Row; row.Seen == 0 && row.Pure {
+			// No start mark will meet what is in the store, so that is asked for
+			// first: a replay starts nothing (P7).
+			start = f.apply(&job{reload: true, ev: turn.Event{Kind: turn.Changed}})
+		}
 	}
 	for {
-		if row := &f.state.Row; ev.Kind == turn.PushArrived && row.State != 0 {
+		if row := &f.state.Row; ev.Kind == turn.PushArrived && row.Seen > 0 {
 			ev.Age = f.s.clock.age(row.ReceivedAt, ev.Now)
 		}
 		next, effects := turn.Step(&f.account.policy, f.state, ev)
+		if next.Row.State.Finished() && !f.erase() {
+			return start
+		}
 		if effects.Save == turn.Now {
-			row, fate := f.commit(j, next.Row)
+			row, fate := f.commit(j, &next.Row)
 			switch fate {
 			case gaveUp:
 				return start
@@ -170,7 +181,7 @@ func (f *flight) apply(j *job) (start *attempt) {
 				continue
 			case conflict:
 				// Somebody else wrote the row. What it says comes first.
-				if f.state.Row.State == 0 {
+				if f.state.Row.Seen == 0 {
 					f.s.stats.retries.Add(1)
 				}
 				f.state.Row, f.dirty = row, false
@@ -203,17 +214,49 @@ func either(a, b *attempt) *attempt {
 // arrived completes the event of a push with what the flight knows.
 func (f *flight) arrived(j *job) {
 	ev := &j.ev
-	if f.state.Row.State == 0 {
-		f.msg, f.digest = j.in.msg, j.in.digest
+	if row := &f.state.Row; row.Seen == 0 {
+		*row = j.push.row(f.account.Name)
+		f.msg, f.digest = j.push.msg, j.push.digest
 		if f.msg != nil && f.account.router != nil {
 			f.route = f.account.router.Match(f.msg)
 		}
-		ev.New.Pure = f.route.IsPure()
-		f.account.clock.observe(ev.New.CreateTime, ev.Now)
+		row.Pure = f.route.IsPure() && !f.account.erases(row)
+		f.account.clock.observe(row.CreateTime, ev.Now)
 	} else {
 		f.s.stats.retries.Add(1)
 	}
 	ev.ClockAgrees = f.account.clock.holds()
+}
+
+// erases reports whether a turn ends with the erasure of the user's data.
+func (a *account) erases(row *store.Turn) bool {
+	return !a.KeepUnsubscribed && strings.EqualFold(row.MsgType, "event") && strings.EqualFold(row.Event, "unsubscribe")
+}
+
+// erase erases what an unsubscribing user has sent, before the result is
+// stored: should the process die in between, the next attempt does it again. The
+// result then meets a row that is erased, which ends the turn. It reports whether the
+// event still stands. P10
+func (f *flight) erase() bool {
+	row := &f.state.Row
+	if row.State != store.Running || !f.account.erases(row) {
+		return true
+	}
+	// The event itself too, and nothing that the user sends later.
+	before := row.ReceivedAt.Add(time.Millisecond)
+	for pause := 5 * time.Millisecond; ; pause = min(2*pause, maxStorePause) {
+		_, err := f.s.cfg.Store.Erase(f.s.storeCtx, row.Account, row.OpenID, before)
+		if err == nil {
+			return true
+		}
+		f.s.stats.storeErrors.Add(1)
+		f.s.node.troubled(err)
+		select {
+		case <-f.s.ctx.Done():
+			return false
+		case <-time.After(pause/2 + rand.N(pause/2)):
+		}
+	}
 }
 
 // fate is what became of a row that had to be saved.
@@ -226,35 +269,32 @@ const (
 	gaveUp        // nobody waits for it any more, or the process ends
 )
 
-// commit writes the row, and returns it as the store has it then. While the store is down
-// nothing is acknowledged, and nothing is given up that somebody still waits
-// for: reliability P8.
-func (f *flight) commit(j *job, row store.Turn) (store.Turn, fate) {
+// commit saves the row, and returns it as the store has it then. While the store is
+// down nothing is acknowledged, and nothing is given up that somebody still
+// waits for: P8.
+func (f *flight) commit(j *job, row *store.Turn) (store.Turn, fate) {
 	for pause := 5 * time.Millisecond; ; pause = min(2*pause, maxStorePause) {
 		began := time.Now()
-		result, err := f.write(row)
+		current, ok, err := f.s.save(row)
 		switch {
-		case err == nil && result.Err == nil:
-			f.s.stats.saved(time.Since(began))
-			if result.OK {
-				return result.Turn, saved
-			}
-			return result.Turn, conflict
-		case errors.Is(result.Err, store.ErrNotFound):
-			// Expired or restored away. There is nobody left to answer.
-			gone := row
-			gone.Erase()
-			return gone, conflict
-		case errors.Is(result.Err, store.ErrFenced) && f.s.node.rejoin(row.Owner) == nil:
-			return store.Turn{}, fenced
 		case err == nil:
-			err = result.Err
+			f.s.stats.saved(time.Since(began))
+			if ok {
+				return current, saved
+			}
+			return current, conflict
+		case errors.Is(err, store.ErrNotFound):
+			// Expired or restored away. There is nobody left to answer.
+			current.Erase()
+			return current, conflict
+		case errors.Is(err, store.ErrFenced) && f.s.node.rejoin(row.Owner) == nil:
+			return current, fenced
 		}
 		f.s.stats.storeErrors.Add(1)
 		f.s.node.troubled(err)
 		select {
 		case <-f.s.ctx.Done():
-			return store.Turn{}, gaveUp
+			return current, gaveUp
 		case <-time.After(pause/2 + rand.N(pause/2)):
 		}
 		if j.push != nil && row.Version == 0 && !f.isWaiting(j.push) {
@@ -262,60 +302,63 @@ func (f *flight) commit(j *job, row store.Turn) (store.Turn, fate) {
 			// next push begins anew. Should the commit have happened all the
 			// same, that push, or the next sweep, finds the row.
 			f.s.node.orphan(f.account, f.key)
-			return store.Turn{}, gaveUp
+			return current, gaveUp
 		}
 	}
 }
 
-// Pauses between attempts to reach a store that is down.
+// maxStorePause is the longest pause between attempts to reach a store that is down.
 const maxStorePause = 200 * time.Millisecond
 
-// storeTimeout bounds one call of the store.
-const storeTimeout = 10 * time.Second
+// batches are used again, since every save needs one.
+var batches = sync.Pool{New: func() any { return new([1]store.Op) }}
 
-func (f *flight) write(row store.Turn) (store.Result, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(f.s.ctx), storeTimeout)
-	defer cancel()
-	rows := [1]store.Turn{row}
-	call := f.s.cfg.Store.Save
+// save claims or saves one row, and returns it as the store has it then.
+func (s *Server) save(row *store.Turn) (current store.Turn, ok bool, err error) {
+	ops := batches.Get().(*[1]store.Op)
+	ops[0].Turn = *row
 	if row.Version == 0 {
-		call = f.s.cfg.Store.Claim
+		err = s.cfg.Store.Claim(s.storeCtx, ops[:])
+	} else {
+		err = s.cfg.Store.Save(s.storeCtx, ops[:])
 	}
-	results, err := call(ctx, rows[:])
-	if err != nil {
-		return store.Result{}, err
+	if err == nil {
+		err = ops[0].Err
 	}
-	return results[0], nil
+	current, ok = ops[0].Turn, ops[0].OK && err == nil
+	ops[0] = store.Op{}
+	batches.Put(ops)
+	return current, ok, err
 }
 
 // saveLazily brings the store up to date with what nobody waits for. A failure or a
 // conflict loses only that.
 func (f *flight) saveLazily() {
 	f.dirty = false
-	result, err := f.write(f.state.Row)
-	if err != nil || !result.OK {
+	current, _, err := f.s.save(&f.state.Row)
+	if err != nil {
 		f.s.stats.storeErrors.Add(1)
 		return
 	}
-	f.state.Row = result.Turn
+	f.state.Row = current
 }
 
 // reload reads the row before an event that somebody else may have caused. It
 // reports whether the event still stands.
 func (f *flight) reload(ev *turn.Event) bool {
 	f.polling = false
-	ctx, cancel := context.WithTimeout(f.s.ctx, storeTimeout)
-	defer cancel()
-	row, err := f.s.cfg.Store.Get(ctx, f.key)
+	row, err := f.s.cfg.Store.Get(f.s.storeCtx, f.key)
 	if err != nil {
-		f.watch()
+		if f.watch(); !errors.Is(err, store.ErrNotFound) {
+			f.s.node.orphan(f.account, f.key) // for the sweep, if nobody waits
+		}
 		return false
 	}
 	if row.Version != f.state.Row.Version {
 		f.state.Row, f.dirty = row, false
 	}
 	if row.State == store.Running && row.Owner != ev.Self {
-		if alive, err := f.s.cfg.Store.Alive(ctx, row.Owner); err == nil && !alive {
+		if alive, err := f.s.cfg.Store.Alive(f.s.storeCtx, row.Owner); err == nil && !alive {
 			ev.Kind, ev.Lost = turn.OwnerLost, row.Owner
 		}
 	}
@@ -380,13 +423,14 @@ func (f *flight) carryOut(e turn.Effect) *attempt {
 
 // fallback is the reply of a failed turn: the same for all its pushes.
 func (f *flight) fallback() string {
-	row := &f.state.Row
-	return string(echostr.AppendReply(nil, echostr.Text(f.account.Fallback), addressOf(row, row.FinishedAt)))
+	to := addressOf(&f.state.Row)
+	to.CreateTime = f.state.Row.FinishedAt.Unix()
+	return string(echostr.AppendReply(nil, echostr.Text(f.account.Fallback), to))
 }
 
 // addressOf takes whom a reply goes to from the row, and nowhere else: R-REPLY-SWAP.
-func addressOf(row *store.Turn, at time.Time) echostr.Address {
-	return echostr.Address{ToUserName: row.OpenID, FromUserName: row.OriginalID, CreateTime: at.Unix()}
+func addressOf(row *store.Turn) echostr.Address {
+	return echostr.Address{ToUserName: row.OpenID, FromUserName: row.OriginalID}
 }
 
 func (f *flight) find(id int) *openPush {

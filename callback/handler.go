@@ -16,36 +16,47 @@ import (
 	"github.com/echostr/echostr/store"
 )
 
-// attempt is one run of the handler, in a goroutine of its own.
+// attempt is one run of the handler, in a goroutine of its own. It knows of the
+// turn what was there when it was marked as started.
 type attempt struct {
-	f      *flight
-	row    store.Turn // as it was when the attempt was marked as started
-	digest [32]byte
-	msg    echostr.Message
-	route  *echostr.Route
-	budget time.Duration
-	ctx    context.Context
-	cancel context.CancelFunc
-	accept *time.Timer // of a Pure route, else nil
-	over   atomic.Bool // its result is posted, by itself or by the end of its time
+	f        *flight
+	number   int
+	owner    store.Node
+	to       echostr.Address // whom a reply goes to
+	msgType  string
+	received time.Time
+	digest   [32]byte
+	msg      echostr.Message
+	route    *echostr.Route
+	budget   time.Duration
+	deadline time.Time // monotonic
+	ctx      context.Context
+	cancel   context.CancelFunc
+	accept   *time.Timer // of a Pure route, else nil
+	over     atomic.Bool // its result is posted, by itself or by the end of its time
 }
 
 // newAttempt is called by the driver when the start mark is in the store.
 func (f *flight) newAttempt() *attempt {
-	a := &attempt{f: f, row: f.state.Row, digest: f.digest, msg: f.msg, route: f.route, budget: f.account.HandlerTimeout}
+	row := &f.state.Row
+	a := &attempt{
+		f: f, number: row.Attempt, owner: row.Owner, to: addressOf(row), msgType: row.MsgType, received: row.ReceivedAt,
+		digest: f.digest, msg: f.msg, route: f.route, budget: f.account.HandlerTimeout,
+	}
 	if f.msg == nil {
-		a.decode() // the turn was found in the store
+		a.decode(row.Body) // the turn was found in the store
 	}
 	if b := a.route.Budget(); b > 0 {
 		a.budget = b
 	}
-	a.ctx, a.cancel = context.WithTimeout(f.s.ctx, a.budget)
+	a.deadline = time.Now().Add(a.budget)
+	a.ctx, a.cancel = context.WithDeadline(f.s.ctx, a.deadline)
 	f.mu.Lock()
 	f.handler = a
 	f.mu.Unlock()
 	f.s.stats.starts.Add(1)
 	f.s.stats.running.Add(1)
-	if a.row.Version == 0 {
+	if row.Version == 0 {
 		// A Pure route whose turn is not in the store yet: it is put there
 		// soon, so that it is seen and joined by other nodes.
 		a.accept = time.AfterFunc(f.account.policy.AcceptBy, func() { f.post(turn.Event{Kind: turn.AcceptDue}) })
@@ -53,9 +64,9 @@ func (f *flight) newAttempt() *attempt {
 	return a
 }
 
-func (a *attempt) decode() {
+func (a *attempt) decode(body string) {
 	var doc echostr.Document
-	if doc.Parse([]byte(a.row.Body)) == nil {
+	if doc.Parse([]byte(body)) == nil {
 		a.msg = doc.Message()
 		a.digest = doc.Key(a.f.account.identity()).Digest
 		if r := a.f.account.router; r != nil {
@@ -77,24 +88,12 @@ const maxAbandoned = 100
 
 // run runs the handler and posts what it has come to.
 func (f *flight) run(a *attempt) {
-	limit := time.AfterFunc(a.budget, func() {
-		// A handler that heeds its context ends at this moment too; whoever
-		// is first posts, and both post the same.
-		if a.over.CompareAndSwap(false, true) {
-			if f.s.stats.abandoned.Add(1) > maxAbandoned {
-				f.s.die(fmt.Errorf("more than %d handlers hang beyond their time: restart the process, and let handlers heed their context", maxAbandoned))
-			}
-			f.s.stats.running.Add(-1)
-			f.post(a.failed(reasonTimeout))
-		}
-	})
-	ev := a.failed(reasonPanic)
+	ev, returned := a.failed(reasonPanic), false
 	defer func() {
 		// Here also after a panic, and after runtime.Goexit.
-		if p := recover(); p != nil {
+		if p := recover(); !returned {
 			a.panicked(p)
 		}
-		limit.Stop()
 		if a.accept != nil {
 			a.accept.Stop()
 		}
@@ -104,20 +103,62 @@ func (f *flight) run(a *attempt) {
 			return
 		}
 		f.s.stats.running.Add(-1)
-		f.postAndDrive(ev)
+		if ev.Kind != 0 {
+			f.postAndDrive(ev)
+		}
 	}()
 	ev = a.handle()
+	returned = true
+}
+
+// watchHandlers gives up handlers that hang beyond their time. One that heeds its
+// context ends by itself at that moment, so looking once a second is enough.
+func (s *Server) watchHandlers() {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case now := <-tick.C:
+			// Those given up a second ago have had the time to clean up.
+			if s.stats.abandoned.Load() > maxAbandoned {
+				s.die(fmt.Errorf("more than %d handlers hang beyond their time: restart the process, and let handlers heed their context", maxAbandoned))
+			}
+			for _, f := range s.flights.all() {
+				f.mu.Lock()
+				a := f.handler
+				f.mu.Unlock()
+				if a != nil && now.After(a.deadline) {
+					a.abandon()
+				}
+			}
+		}
+	}
+}
+
+// abandon posts the result of a handler that does not end.
+func (a *attempt) abandon() {
+	if !a.over.CompareAndSwap(false, true) {
+		return
+	}
+	s := a.f.s
+	s.stats.abandoned.Add(1)
+	s.stats.running.Add(-1)
+	a.log(slog.LevelError, "handler hangs beyond its time and was given up", slog.Duration(keyTook, a.budget))
+	a.f.post(a.failed(reasonTimeout))
 }
 
 func (a *attempt) result(s store.State, reason string) turn.Event {
-	return turn.Event{Kind: turn.Result, Self: a.row.Owner, Attempt: a.row.Attempt, State: s, Reason: reason}
+	return turn.Event{Kind: turn.Result, Self: a.owner, Attempt: a.number, State: s, Reason: reason}
 }
 
 func (a *attempt) failed(reason string) turn.Event {
 	return a.result(store.Failed, reason)
 }
 
-// handle calls the handler and makes an event of what it returns.
+// handle calls the handler and makes an event of what it returns; none if the
+// attempt was cancelled, since then another one follows: P2.
 func (a *attempt) handle() turn.Event {
 	if a.msg == nil {
 		return a.failed(reasonGone)
@@ -134,6 +175,8 @@ func (a *attempt) handle() turn.Event {
 	case errors.Is(a.ctx.Err(), context.DeadlineExceeded):
 		a.log(slog.LevelError, "handler timed out", slog.Duration(keyTook, a.budget))
 		return a.failed(reasonTimeout)
+	case err != nil && a.ctx.Err() != nil:
+		return turn.Event{}
 	case err != nil:
 		a.log(slog.LevelError, "handler failed", slog.Any(keyError, err))
 		return a.failed("error: " + shorten(err.Error()))
@@ -147,7 +190,7 @@ func (a *attempt) answer(reply echostr.Reply) turn.Event {
 	if echostr.IsNone(reply) {
 		return ev
 	}
-	if a.row.OpenID == "" {
+	if a.to.ToUserName == "" {
 		a.log(slog.LevelWarn, "the message names no sender, so its reply goes nowhere")
 		return ev
 	}
@@ -165,11 +208,15 @@ func (a *attempt) answer(reply echostr.Reply) turn.Event {
 		return a.failed("invalid reply: " + shorten(err.Error()))
 	}
 	ev.State = store.Answered
-	ev.Reply = string(echostr.AppendReply(nil, reply, addressOf(&a.row, a.f.s.clock.now())))
+	a.to.CreateTime = a.f.s.clock.now().Unix()
+	buf := buffers.Get().(*[]byte)
+	defer release(buf)
+	*buf = echostr.AppendReply((*buf)[:0], reply, a.to)
+	ev.Reply = string(*buf)
 	return ev
 }
 
-// panicked logs a panic. The value may hold anything, so only that of a
+// panicked logs a panic; p is nil after runtime.Goexit. The value may hold anything, so only that of a
 // runtime error, which is ours to read, is shown above debug level.
 func (a *attempt) panicked(p any) {
 	a.f.s.stats.panics.Add(1)
@@ -182,8 +229,8 @@ func (a *attempt) panicked(p any) {
 }
 
 func (a *attempt) log(level slog.Level, msg string, attrs ...slog.Attr) {
-	attrs = append(attrs, slog.String(keyAccount, a.row.Account), slog.String(keyTurn, a.row.Key.String()),
-		slog.Int(keyAttempt, a.row.Attempt), slog.String(keyMsgType, a.row.MsgType))
+	attrs = append(attrs, slog.String(keyAccount, a.f.account.Name), slog.String(keyTurn, a.f.key.String()),
+		slog.Int(keyAttempt, a.number), slog.String(keyMsgType, a.msgType))
 	a.f.s.cfg.Logger.LogAttrs(context.WithoutCancel(a.ctx), level, msg, attrs...)
 }
 
@@ -200,8 +247,8 @@ func shorten(s string) string {
 type turnView attempt
 
 func (v *turnView) Key() string           { return hex.EncodeToString(v.digest[:]) }
-func (v *turnView) Attempt() int          { return v.row.Attempt }
-func (v *turnView) Account() string       { return v.row.Account }
-func (v *turnView) ReceivedAt() time.Time { return v.row.ReceivedAt }
+func (v *turnView) Attempt() int          { return v.number }
+func (v *turnView) Account() string       { return v.f.account.Name }
+func (v *turnView) ReceivedAt() time.Time { return v.received }
 
 func (v *turnView) PassiveDeadline() (time.Time, bool) { return v.f.passiveDeadline() }

@@ -98,16 +98,17 @@ func event(user, name, key string) string {
 
 // wire is a request as it goes over the wire: what somebody can capture.
 type wire struct {
-	account string
-	query   url.Values
-	body    string
+	account  string
+	query    url.Values
+	body     string
+	document string // inside the body
 }
 
 // pack signs a document, and seals it if the mode wants that.
 func pack(a callback.Account, document string) wire { return packAt(a, document, time.Now()) }
 
 func packAt(a callback.Account, document string, at time.Time) wire {
-	w := wire{account: a.Name, body: document}
+	w := wire{account: a.Name, body: document, document: document}
 	if a.Mode != callback.Plain {
 		w.body = envelope(a, document, a.Mode == callback.Compatible)
 	}
@@ -118,7 +119,7 @@ func packAt(a callback.Account, document string, at time.Time) wire {
 func envelope(a callback.Account, document string, clear bool) string {
 	element := "<Encrypt><![CDATA[" + seal(a.EncodingAESKey, a.AppID, document) + "]]></Encrypt>"
 	if clear {
-		return strings.Replace(document, "</xml>", element+"</xml>", 1)
+		return strings.TrimSuffix(document, "</xml>") + element + "</xml>"
 	}
 	return "<xml><ToUserName><![CDATA[" + testOriginal + "]]></ToUserName>" + element + "</xml>"
 }
@@ -144,7 +145,7 @@ func (w wire) sendCut(h http.Handler) got {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	g := w.sendContext(ctx, h)
-	if ctx.Err() != nil {
+	if ctx.Err() != nil && g.flushed.IsZero() {
 		return got{cut: true, took: g.took, aborted: g.aborted}
 	}
 	return g
@@ -163,6 +164,7 @@ type got struct {
 	aborted bool // by http.ErrAbortHandler
 	cut     bool // WeChat hung up first
 	took    time.Duration
+	flushed time.Time // when the answer went out, if it was flushed
 }
 
 func (g got) String() string {
@@ -181,9 +183,11 @@ func (g got) is(status int, body string) bool {
 
 func do(h http.Handler, r *http.Request) (g got) {
 	began := time.Now()
-	w := httptest.NewRecorder()
+	w := &recorder{ResponseRecorder: httptest.NewRecorder()}
 	defer func() {
-		g.took = time.Since(began)
+		if g.took = time.Since(began); !w.flushed.IsZero() {
+			g.took = w.flushed.Sub(began) // what WeChat sees
+		}
 		if p := recover(); p != nil {
 			if p != http.ErrAbortHandler {
 				panic(p)
@@ -192,7 +196,19 @@ func do(h http.Handler, r *http.Request) (g got) {
 		}
 	}()
 	h.ServeHTTP(w, r)
-	return got{status: w.Code, body: w.Body.String(), header: w.Header()}
+	return got{status: w.Code, body: w.Body.String(), header: w.Header(), flushed: w.flushed}
+}
+
+// recorder knows when the answer was flushed.
+type recorder struct {
+	*httptest.ResponseRecorder
+	flushed time.Time
+}
+
+func (w *recorder) FlushError() error {
+	w.Flush()
+	w.flushed = time.Now()
+	return nil
 }
 
 // start starts a server without a network.
@@ -206,7 +222,7 @@ func start(t testing.TB, cfg callback.Config) *callback.Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
 		s.Shutdown(ctx)
 	})
@@ -313,3 +329,7 @@ func parseReply(t testing.TB, document string) (r reply) {
 }
 
 var modes = []callback.Mode{callback.Plain, callback.Compatible, callback.Safe}
+
+func (w wire) request() *http.Request {
+	return httptest.NewRequest("POST", "http://wechat.test/wx/"+w.account+"?"+w.query.Encode(), strings.NewReader(w.body))
+}

@@ -51,7 +51,7 @@ func (m *membership) leave(ctx context.Context) error {
 	}
 	m.mu.Unlock()
 	<-m.stopped
-	err := m.s.cfg.Store.Leave(ctx, m.self())
+	err := m.s.cfg.Store.Leave(context.WithoutCancel(ctx), m.self()) // also, and above all, when time is up
 	if errors.Is(err, store.ErrClosed) {
 		return nil
 	}
@@ -63,6 +63,7 @@ func (m *membership) run() {
 	tick := time.NewTicker(store.Lease / 3)
 	defer tick.Stop()
 	renewed := time.Now()
+	var lost store.Node // the epoch that was given up, whatever is left of its lease
 	for {
 		m.sweep()
 		select {
@@ -70,30 +71,26 @@ func (m *membership) run() {
 			return
 		case <-tick.C:
 		}
-		switch err := m.renew(); {
-		case err == nil:
-			renewed = time.Now()
-		case errors.Is(err, store.ErrFenced):
-			if m.rejoin(m.self()) == nil {
+		if self := m.self(); self != lost {
+			err := m.s.cfg.Store.Renew(m.s.ctx, self)
+			if err == nil {
 				renewed = time.Now()
+				continue
 			}
-		default:
 			m.troubled(err)
-			if time.Since(renewed) >= store.Lease-store.Lease/3 {
-				m.fence() // before another node may take over: reliability P3
+			// Before another node may take over: P3.
+			if errors.Is(err, store.ErrFenced) || time.Since(renewed) >= store.Lease-store.Lease/3 {
+				lost = self
 			}
+		}
+		if m.self() == lost && m.rejoin(lost) == nil {
+			renewed = time.Now()
 		}
 	}
 }
 
-func (m *membership) renew() error {
-	ctx, cancel := context.WithTimeout(m.s.ctx, store.Lease/3)
-	defer cancel()
-	return m.s.cfg.Store.Renew(ctx, m.self())
-}
-
-// rejoin begins a new epoch after the lease of lost has ended. Whoever comes first
-// does it, for all.
+// rejoin begins a new epoch after lost. The handlers of lost are cancelled at once,
+// and started again under the new one. Whoever comes first does it, for all.
 func (m *membership) rejoin(lost store.Node) error {
 	m.joining.Lock()
 	defer m.joining.Unlock()
@@ -101,9 +98,7 @@ func (m *membership) rejoin(lost store.Node) error {
 		return nil
 	}
 	m.fence()
-	ctx, cancel := context.WithTimeout(m.s.ctx, store.Lease/3)
-	defer cancel()
-	n, err := m.s.cfg.Store.Join(ctx, m.s.cfg.NodeID)
+	n, err := m.s.cfg.Store.Join(m.s.ctx, m.s.cfg.NodeID)
 	if err != nil {
 		m.troubled(err)
 		return err
@@ -127,8 +122,7 @@ func (m *membership) fence() {
 // sweep finds turns whose owner is dead, and claims of this node that it knows
 // nothing about. Their flights read the row and decide.
 func (m *membership) sweep() {
-	ctx, cancel := context.WithTimeout(m.s.ctx, store.Lease/3)
-	defer cancel()
+	ctx := m.s.ctx
 	look := func(a *account, key store.Key) {
 		m.s.flights.get(a, key, job{reload: true, ev: turn.Event{Kind: turn.Changed}})
 	}

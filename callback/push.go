@@ -16,20 +16,20 @@ import (
 // the store or a handler directly: those work in the turn's own goroutines,
 // and it leaves when the answer, the end of its window or WeChat's cut comes.
 func (s *Server) push(w http.ResponseWriter, r *http.Request, a *account, entered time.Time) {
-	in, ok := s.receive(w, r, a)
-	if !ok {
+	p := &openPush{due: entered.Add(a.policy.AnswerBy)}
+	if !s.receive(w, r, a, &p.received) {
 		return
 	}
 	s.stats.pushes.Add(1)
 	if s.stats.waiting.Add(1) > int64(s.cfg.MaxWaiting) {
 		s.stats.waiting.Add(-1)
-		s.refusals.note(r.Context(), in.now, a.Name, Overloaded, "")
+		s.refusals.note(r.Context(), p.now, a.Name, Overloaded, "")
 		panic(http.ErrAbortHandler)
 	}
 	defer s.stats.waiting.Add(-1)
 
-	p := &openPush{due: entered.Add(a.policy.AnswerBy), answered: make(chan answer, 1)}
-	f := s.flights.arrive(a, &in, p)
+	p.answered = make(chan answer, 1)
+	f := s.flights.get(a, p.key, job{push: p, ev: turn.Event{Kind: turn.PushArrived}})
 
 	// Until the timer fires the push may be answered; after that it is held,
 	// if the turn's rules say so, and in the end given up.
@@ -39,11 +39,13 @@ func (s *Server) push(w http.ResponseWriter, r *http.Request, a *account, entere
 	for due := true; ; due = false {
 		select {
 		case ans := <-p.answered:
-			f.closed(p, s.write(w, r.Context(), a, &in, ans))
+			s.finish(w, r, f, p, ans)
 			return
 		case <-hungUp:
-			f.closed(p, false)
-			return
+			// Not by this goroutine, which would go on to drive what comes next.
+			f.leave(p)
+			f.post(turn.Event{Kind: turn.PushClosed, Push: p.id})
+			panic(http.ErrAbortHandler)
 		case <-events:
 			if due {
 				f.post(turn.Event{Kind: turn.PushDue, Push: p.id})
@@ -55,7 +57,7 @@ func (s *Server) push(w http.ResponseWriter, r *http.Request, a *account, entere
 			// The turn is told, and not asked, since the store may be down.
 			select {
 			case ans := <-p.answered:
-				f.closed(p, s.write(w, r.Context(), a, &in, ans))
+				s.finish(w, r, f, p, ans)
 				return
 			default:
 			}
@@ -67,8 +69,19 @@ func (s *Server) push(w http.ResponseWriter, r *http.Request, a *account, entere
 	}
 }
 
+// finish answers a push. What was not written completely is broken off, since
+// net/http makes a 200 of a handler that has written nothing: R-TIME-ACK.
+func (s *Server) finish(w http.ResponseWriter, r *http.Request, f *flight, p *openPush, ans answer) {
+	ok := s.write(w, r.Context(), f.account, &p.received, ans)
+	f.closed(p, ok)
+	if !ok {
+		panic(http.ErrAbortHandler)
+	}
+}
+
 // openPush is a push that waits for its answer.
 type openPush struct {
+	received
 	id       int       // unique within its flight
 	due      time.Time // end of its passive window
 	answered chan answer
@@ -98,7 +111,7 @@ func (s *Server) write(w http.ResponseWriter, ctx context.Context, a *account, i
 		// Sealed anew for each push, with the secrets that the push came with.
 		buf, reply := buffers.Get().(*[]byte), buffers.Get().(*[]byte)
 		*reply = append((*reply)[:0], ans.reply...)
-		*buf = a.ring.AppendEnvelope((*buf)[:0], *reply, in.token, in.key, in.now)
+		*buf = a.ring.AppendEnvelope((*buf)[:0], *reply, in.token, in.secret, in.now)
 		begin(w, xmlType, len(*buf))
 		_, err := w.Write(*buf)
 		ok = err == nil && flush(w)
@@ -152,21 +165,18 @@ func (t *flights) get(a *account, key store.Key, first job) *flight {
 		first.ev.Push = p.id
 		f.waiting = append(f.waiting, p)
 	}
-	f.enqueue(first)
+	if f.enqueue(first) {
+		t.s.workers.drive(f)
+	}
 	return f
 }
 
-// arrive gives a verified push to its turn.
-func (t *flights) arrive(a *account, in *received, p *openPush) *flight {
-	return t.get(a, in.row.Key, job{push: p, in: in, ev: turn.Event{Kind: turn.PushArrived, New: &in.row}})
-}
-
-// drop takes an idle flight off the table.
+// drop takes a flight off the table that was idle a moment ago, if it still is.
 func (t *flights) drop(f *flight) {
 	sh := t.shard(f.key)
 	sh.mu.Lock()
 	f.mu.Lock()
-	if !f.driven && len(f.queue) == 0 && sh.m[f.key] == f {
+	if !f.driven && f.idle() && sh.m[f.key] == f {
 		delete(sh.m, f.key)
 	}
 	f.mu.Unlock()

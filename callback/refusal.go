@@ -75,9 +75,16 @@ type Refusal struct {
 type refusals struct {
 	logger *slog.Logger
 
-	mu     sync.Mutex
-	counts map[string]*[numReasons]uint64
-	last   []*Refusal // oldest first
+	mu       sync.Mutex
+	accounts map[string]*[numReasons]tally
+	last     []*Refusal // oldest first
+}
+
+// tally is what was refused to one account for one reason.
+type tally struct {
+	count  uint64
+	line   *Refusal  // the newest, which may have left the last ones
+	warned time.Time // monotonic: when that line was begun
 }
 
 // keptRefusals is how many lines are kept for the operator.
@@ -87,23 +94,23 @@ const keptRefusals = 50
 // neither an attack nor a wrong setting fills the log.
 func (r *refusals) note(ctx context.Context, now time.Time, account string, why Reason, detail string) {
 	r.mu.Lock()
-	c := r.counts[account]
+	c := r.accounts[account]
 	if c == nil {
-		c = new([numReasons]uint64)
-		r.counts[account] = c
+		c = new([numReasons]tally)
+		r.accounts[account] = c
 	}
-	c[why]++
-	for _, line := range slices.Backward(r.last) {
-		if line.Account == account && line.Reason == why.String() && now.Sub(line.First) < time.Minute {
-			line.Count++
-			r.mu.Unlock()
-			return
-		}
+	n := &c[why]
+	n.count++
+	if n.line != nil && time.Since(n.warned) < time.Minute {
+		n.line.Count++
+		r.mu.Unlock()
+		return
 	}
 	if len(r.last) == keptRefusals {
 		r.last = slices.Delete(r.last, 0, 1)
 	}
-	r.last = append(r.last, &Refusal{account, why.String(), detail, reasons[why].hint, now.UTC(), 1})
+	n.line, n.warned = &Refusal{account, why.String(), detail, reasons[why].hint, now.UTC(), 1}, time.Now()
+	r.last = append(r.last, n.line)
 	r.mu.Unlock()
 
 	attrs := []slog.Attr{slog.String(keyAccount, account), slog.String(keyReason, why.String())}
@@ -127,11 +134,11 @@ func (r *refusals) list() []Refusal {
 func (r *refusals) count() map[string]map[string]uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	all := make(map[string]map[string]uint64, len(r.counts))
-	for account, c := range r.counts {
+	all := make(map[string]map[string]uint64, len(r.accounts))
+	for account, c := range r.accounts {
 		all[account] = make(map[string]uint64)
-		for why, n := range c {
-			if n > 0 {
+		for why := range c {
+			if n := c[why].count; n > 0 {
 				all[account][Reason(why).String()] = n
 			}
 		}

@@ -267,7 +267,7 @@ func TestS2Downgrade(t *testing.T) {
 						q.Set("msg_signature", sign(testToken, timestamp, nonce, encrypt))
 					}
 					before, starts := len(rows(t, st)), h.n.Load()
-					g := wire{a.Name, q, document}.send(s)
+					g := wire{account: a.Name, query: q, body: document}.send(s)
 					result := fmt.Sprint(g)
 					switch {
 					case g.is(403, ""):
@@ -411,7 +411,7 @@ func TestS4LengthExtension(t *testing.T) {
 		if sign(token, q.Get("timestamp"), q.Get("nonce")) != forged {
 			t.Fatalf("token %s: the attack does not work on anybody", token)
 		}
-		if g := (wire{"demo", q, text("forged")}).send(s); !g.is(403, "") || len(rows(t, st)) != 0 || h.n.Load() != 0 {
+		if g := (wire{account: "demo", query: q, body: text("forged")}).send(s); !g.is(403, "") || len(rows(t, st)) != 0 || h.n.Load() != 0 {
 			t.Errorf("token %s: %v", token, g)
 		}
 	}
@@ -442,7 +442,7 @@ func TestS4Resplit(t *testing.T) {
 					if sign(token, q.Get("timestamp"), q.Get("nonce")) == signature {
 						tried++ // it fools a verifier without formats
 					}
-					if g := (wire{"demo", q, text("split")}).send(s); g.status == 200 {
+					if g := (wire{account: "demo", query: q, body: text("split")}).send(s); g.status == 200 {
 						accepted[q.Get("timestamp")+","+q.Get("nonce")] = true
 					} else if !g.is(403, "") {
 						t.Fatal(g)

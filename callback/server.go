@@ -30,14 +30,16 @@ type Server struct {
 	clock    wallClock
 	refusals refusals
 	flights  flights
+	workers  workers
 	stats    counters
 
-	ctx     context.Context // ends with Shutdown; the parent of all handlers
-	stop    context.CancelCauseFunc
-	closing chan struct{} // closed when Shutdown begins
-	once    sync.Once
-	fatal   sync.Once
-	node    membership
+	ctx      context.Context // ends with Shutdown; the parent of all handlers
+	stop     context.CancelCauseFunc
+	storeCtx context.Context // never ends: what is decided is written
+	closing  chan struct{}   // closed when Shutdown begins
+	once     sync.Once
+	fatal    sync.Once
+	node     membership
 }
 
 // account is one account, ready for use. Accounts share no state.
@@ -80,7 +82,7 @@ func New(cfg Config) (*Server, error) {
 		cfg:      cfg,
 		accounts: make(map[string]*account, len(cfg.Accounts)),
 		clock:    wallClock{read: cfg.Now},
-		refusals: refusals{logger: cfg.Logger, counts: make(map[string]*[numReasons]uint64)},
+		refusals: refusals{logger: cfg.Logger, accounts: make(map[string]*[numReasons]tally)},
 		closing:  make(chan struct{}),
 	}
 	s.flights.init(s)
@@ -114,10 +116,12 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.keyer = store.NewKeyer(salt)
 	s.ctx, s.stop = context.WithCancelCause(context.Background())
+	s.storeCtx = context.WithoutCancel(s.ctx)
 	if err := s.node.join(s); err != nil {
 		s.stop(nil)
 		return nil, fmt.Errorf("callback: join the store as a node: %w", err)
 	}
+	go s.watchHandlers()
 	return s, nil
 }
 
@@ -176,6 +180,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.once.Do(func() { close(s.closing) })
 	err := s.flights.wait(ctx)
 	s.stop(errShutdown)
+	s.workers.stop()
 	return errors.Join(err, s.node.leave(ctx))
 }
 

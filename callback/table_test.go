@@ -10,7 +10,7 @@ import (
 )
 
 // expected is what the rules give, computed without the server: WeChat's
-// schedule of pushes on one side, reliability §2.4 on the other.
+// schedule of pushes on one side, R-TIME-TABLE on the other.
 func expected(handler time.Duration, verified bool, rules simulator.Rules, offset time.Duration) (sees simulator.Sees, pushes int) {
 	const (
 		cut    = 5 * time.Second

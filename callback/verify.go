@@ -87,14 +87,32 @@ func verifyMode(a *account, q *query) Reason {
 	return accepted
 }
 
-// received is a verified push.
+// received is a verified push: what its turn will hold, should it be a new one, and what
+// the answer needs.
 type received struct {
-	msg    echostr.Message // nil if the body does not parse
-	row    store.Turn      // what it would be as a new turn
-	digest [32]byte        // of its message key
-	token  int             // which of the account's secrets it was made with:
-	key    int             // the reply is made with the same
 	now    time.Time
+	msg    echostr.Message // nil if the body does not parse
+	event  string
+	body   string
+	reason string // why it does not parse
+	key    store.Key
+	digest [32]byte // of the message key
+	// Which of the account's secrets it was made with; the reply is made with
+	// the same.
+	token, secret int
+}
+
+// row is the turn of a message that nobody knows.
+func (in *received) row(account string) store.Turn {
+	t := store.Turn{Key: in.key, Account: account, Event: in.event, Body: in.body}
+	if in.msg == nil {
+		t.State, t.Reason = store.Unparseable, in.reason
+		return t
+	}
+	head := in.msg.Head()
+	t.OpenID, t.OriginalID = head.FromUserName, head.ToUserName
+	t.MsgType, t.CreateTime = head.MsgType, head.CreateTime
+	return t
 }
 
 // buffers holds bodies while they are read and opened; documents are parsed
@@ -115,10 +133,10 @@ func release(b *[]byte) {
 
 // receive verifies a push, in the order of R-ORDER-STEPS, and reads it. It answers
 // the request itself and reports false if there is nothing to handle.
-func (s *Server) receive(w http.ResponseWriter, r *http.Request, a *account) (in received, ok bool) {
-	refuse := func(why Reason, detail string) (received, bool) {
+func (s *Server) receive(w http.ResponseWriter, r *http.Request, a *account, in *received) (ok bool) {
+	refuse := func(why Reason, detail string) bool {
 		s.refuse(w, r, a, why, detail)
-		return received{}, false
+		return false
 	}
 	// Steps 3 to 5: what costs little, before the body is read.
 	q, parsed := parseQuery(r.URL.RawQuery)
@@ -142,21 +160,21 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request, a *account) (in
 		s.refusals.note(r.Context(), now, a.Name, TooLong, strconv.FormatInt(a.BodyLimit, 10)+" bytes are allowed")
 		w.Header().Set("Connection", "close")
 		w.WriteHeader(http.StatusRequestEntityTooLarge)
-		return in, false
+		return false
 	case err != nil:
 		w.Header().Set("Connection", "close")
 		return refuse(BadBody, "")
 	case len(body) == 0:
 		s.stats.emptyBodies.Add(1)
 		writeSuccess(w)
-		return in, false
+		return false
 	}
 	if first := bytes.TrimLeft(body, " \t\r\n\ufeff"); len(first) > 0 && (first[0] == '{' || first[0] == '[') {
 		return refuse(JSONBody, "")
 	}
 	doc := documents.Get().(*echostr.Document)
 	defer documents.Put(doc)
-	in = received{now: now}
+	in.now = now
 	outerTo := ""
 	if a.Mode != Plain {
 		// Steps 7 to 10. Only Encrypt and ToUserName are read of the outer document.
@@ -173,7 +191,7 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request, a *account) (in
 		}
 		plain := buffers.Get().(*[]byte)
 		defer release(plain)
-		if *plain, in.key, err = a.ring.Open(now, (*plain)[:0], encrypt); err != nil {
+		if *plain, in.secret, err = a.ring.Open(now, (*plain)[:0], encrypt); err != nil {
 			return refuse(BadEnvelope, "")
 		}
 		body = *plain
@@ -181,46 +199,33 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request, a *account) (in
 	// Step 11: the document itself. Once verified it is never refused for
 	// what it says, only for whom it is for.
 	if err := doc.Parse(body); err != nil {
-		in.row = s.unparseable(a, string(body), err, now)
+		// Kept raw, so that it can be looked at: R-XML-KEEP.
+		in.body, in.reason = string(body), err.Error()
+		in.identify(s, echostr.RawKey(a.identity(), body))
 	} else {
 		in.msg = doc.Message()
+		in.event, _ = doc.Get("Event")
+		in.body = doc.Raw()
 		head := in.msg.Head()
 		if (a.OriginalID != "" && head.ToUserName != a.OriginalID) || (outerTo != "" && outerTo != head.ToUserName) {
 			return refuse(WrongOriginalID, "")
 		}
-		key := doc.Key(a.identity())
-		in.digest = key.Digest
-		in.row = store.Turn{
-			Key:        s.keyer.Key(key.Digest, key.CreateTime, now),
-			Account:    a.Name,
-			OpenID:     head.FromUserName,
-			OriginalID: head.ToUserName,
-			MsgType:    head.MsgType,
-			Body:       head.Raw(),
-			CreateTime: head.CreateTime,
-		}
-		in.row.Event, _ = doc.Get("Event")
+		in.identify(s, doc.Key(a.identity()))
 	}
-	if a.bindings != nil && !a.bindings.bind(q.signature, in.row.Key) {
+	// A signature is good for one message, also if that is none.
+	if a.bindings != nil && !a.bindings.bind(q.signature, in.key) {
 		if a.BindSignature {
 			return refuse(SignatureReused, "")
 		}
 		s.refusals.note(r.Context(), now, a.Name, SignatureReused, "accepted, since it may be real")
 	}
-	return in, true
+	return true
 }
 
-// unparseable makes the row of a verified body that is not a message. It is
-// kept raw, so that it can be looked at: R-XML-KEEP.
-func (s *Server) unparseable(a *account, body string, err error, now time.Time) store.Turn {
-	key := echostr.RawKey(a.identity(), []byte(body))
-	return store.Turn{
-		Key:     s.keyer.Key(key.Digest, key.CreateTime, now),
-		Account: a.Name,
-		Body:    body,
-		State:   store.Unparseable,
-		Reason:  err.Error(),
-	}
+// identify sets the key of the message.
+func (in *received) identify(s *Server, key echostr.MessageKey) {
+	in.digest = key.Digest
+	in.key = s.keyer.Key(key.Digest, key.CreateTime, in.now)
 }
 
 var errTooLong = errors.New("body too long")

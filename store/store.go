@@ -8,7 +8,8 @@
 // package storetest holds all of them to it.
 //
 // Claim and Save take batches, so that all turns waiting at one moment share
-// one transaction, and report per row.
+// one transaction, and report per row. A call ends within seconds, by the
+// backend's own limits, whether or not its context does.
 //
 // A Store is safe for concurrent use. An error returned for a whole call means
 // that the outcome is unknown: some, all or none of the rows may have been
@@ -59,15 +60,15 @@ type Store interface {
 	// Alive reports whether the lease of n runs, by the store's own clock.
 	Alive(ctx context.Context, n Node) (bool, error)
 
-	// Claim inserts every row whose key is not there yet, as version 1. The
-	// results stand in the order of the rows. Of two rows with one key in one
-	// batch the first is inserted. A running row whose owner is not alive is
-	// not inserted: its start mark would be void from the beginning.
-	Claim(ctx context.Context, rows []Turn) ([]Result, error)
-	// Save replaces every row whose key is there with the version given, and
-	// raises the version by one. The results stand in the order of the rows. A
-	// running row whose owner is not alive replaces nothing.
-	Save(ctx context.Context, rows []Turn) ([]Result, error)
+	// Claim inserts the turn of every op whose key is not there yet, as version
+	// 1. Of two ops with one key the first is carried out. A running turn whose owner is
+	// not alive is not inserted: its start mark would be void from the
+	// beginning.
+	Claim(ctx context.Context, ops []Op) error
+	// Save replaces, for every op, the turn that is there with the key and
+	// version of the op's, and raises the version by one. A running turn whose
+	// owner is not alive replaces nothing.
+	Save(ctx context.Context, ops []Op) error
 	// Get returns the turn with this key, or ErrNotFound.
 	Get(ctx context.Context, key Key) (Turn, error)
 	// List returns the turns that match f, youngest first.
@@ -76,7 +77,7 @@ type Store interface {
 	// Erase removes what is personal from all turns of a user that were received
 	// before the given moment, whatever their state (see [Turn.Erase]), raises
 	// their versions and returns how many there were. The rows and their salted
-	// keys stay, so that a replay is still known: reliability P10.
+	// keys stay, so that a replay is still known: P10.
 	Erase(ctx context.Context, account, openID string, before time.Time) (int, error)
 	// Expire removes bodies and replies of finished turns received before
 	// bodies, and whole finished turns received before rows. Unfinished turns
@@ -87,16 +88,16 @@ type Store interface {
 	Close() error
 }
 
-// Result is what became of one row of a batch.
-type Result struct {
+// Op is one row of a batch: what is to be written, and then what became of it.
+type Op struct {
+	// Turn is the row to be written, and after the call the row as the store
+	// has it: the one that was written, with its new version, or the one that stood
+	// in its way. If Err is not nil it is as it was.
+	Turn Turn
 	// OK says that the row was written.
 	OK bool
-	// Turn is the row as it is in the store now: the one that was written, with
-	// its new version, or the one that stood in its way.
-	Turn Turn
-	// Err is ErrNotFound if Save met no row, ErrFull if Claim found no room for
-	// this row, ErrFenced if the row was to be run by a dead node, and nil
-	// otherwise.
+	// Err is ErrNotFound if Save met no row, ErrFull if Claim found no room,
+	// ErrFenced if the row was to be run by a dead node, and nil otherwise.
 	Err error
 }
 

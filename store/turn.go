@@ -53,7 +53,7 @@ type mac struct {
 	sum [sha256.Size]byte
 }
 
-// Key returns the key of a message: its digest (reliability §2.1) and the Unix
+// Key returns the key of a message: its digest (R-KEY-MESSAGE) and the Unix
 // second in front. A message without a time of its own gets the hour in which
 // it was received, so that its retries meet the same key.
 func (k *Keyer) Key(digest [32]byte, createTime int64, received time.Time) Key {

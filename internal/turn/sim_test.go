@@ -21,7 +21,7 @@ import (
 // source, so a seed replays exactly.
 //
 // It plays the caller of Step by the rules of the package comment, and checks
-// at every step what reliability §2.2 promises.
+// at every step what docs/reliability.md promises.
 
 // reached counts what a run has come upon, so that one can see that it was there.
 type reached struct {
@@ -438,11 +438,13 @@ func (n *node) arrive(c *conn) {
 	l.ids++
 	id := l.ids
 	l.conns[id] = c
-	row := &store.Turn{Key: store.Key{byte(m.id >> 16), byte(m.id >> 8), byte(m.id)}, CreateTime: m.create, Pure: m.pure, Body: "body"}
-	ev := &Event{Kind: PushArrived, Push: id, New: row}
+	ev := &Event{Kind: PushArrived, Push: id}
 	l.post(func() {
 		// The caller knows how old the turn is without the jumps, unless its
 		// process is younger than the last of them.
+		if l.state.Row.Seen == 0 {
+			l.state.Row = store.Turn{Key: store.Key{byte(m.id >> 16), byte(m.id >> 8), byte(m.id)}, CreateTime: m.create, Pure: m.pure, Body: "body"}
+		}
 		ev.ClockAgrees = s.wallOff == 0
 		m.disturbed = m.disturbed || s.wallOff != 0
 		l.apply(ev)

@@ -61,7 +61,7 @@ type Policy struct {
 	Fallback bool
 }
 
-// DefaultPolicy returns the figures of reliability §2.2 to §2.4, for an
+// DefaultPolicy returns the figures of docs/reliability.md, for an
 // account with the customer-service API.
 func DefaultPolicy() Policy {
 	return Policy{
@@ -131,8 +131,7 @@ type Event struct {
 
 	Lost store.Node // OwnerLost: the node that is dead
 
-	// PushArrived.
-	New         *store.Turn   // what the turn is, should nobody know it; the caller fills in what was received
+	// PushArrived. If the turn is new, Row holds what was received, with Seen 0.
 	Age         time.Duration // since the turn's first push, wall-clock jumps taken out
 	ClockAgrees bool          // the wall clock agrees with recent pushes
 
@@ -231,9 +230,9 @@ func (t *step) do(e Effect) { t.out.List = append(t.out.List, e) }
 
 func (t *step) save(d Durability) { t.out.Save = max(t.out.Save, d) }
 
-// pushArrived is the table of reliability §2.4. R-TIME-TABLE
+// pushArrived is the table of R-TIME-TABLE
 func (t *step) pushArrived() {
-	if t.Row.State == 0 {
+	if t.Row.Seen == 0 {
 		t.accept()
 		return
 	}
@@ -250,7 +249,6 @@ func (t *step) pushArrived() {
 
 // accept takes in a message that nobody knows.
 func (t *step) accept() {
-	t.Row = *t.ev.New
 	t.Row.ReceivedAt = t.ev.Now
 	t.open()
 	if t.Row.State == store.Unparseable {
@@ -427,7 +425,7 @@ func (t *step) acceptDue() {
 }
 
 // result stores what an attempt has come to. Only the newest attempt, run by
-// its owner, may: reliability P2.
+// its owner, may: P2.
 func (t *step) result() {
 	if t.Row.State != store.Running || t.Row.Attempt != t.ev.Attempt || t.Row.Owner != t.ev.Self {
 		return
@@ -443,7 +441,7 @@ func (t *step) finish(s store.State, reason string) {
 	t.save(Now)
 }
 
-// ownerLost decides about a turn whose process died: reliability P2.
+// ownerLost decides about a turn whose process died: P2.
 func (t *step) ownerLost() {
 	if t.Row.State != store.Running || t.Row.Owner != t.ev.Lost {
 		return // somebody else was quicker

@@ -1,7 +1,7 @@
 // Package memory keeps turns in the memory of the process: for tests, for
 // trying things out, and for bots that may forget everything when they stop.
 //
-// What it promises less than a database stands at the end of reliability §2.2:
+// What it promises less than a database stands in docs/reliability.md:
 // nothing outlives the process, and keys live twenty minutes, which is twice
 // the freshness window, so that a replayed push is still known or refused as
 // stale.
@@ -155,35 +155,40 @@ func (s *Store) alive(n store.Node) bool {
 }
 
 // Claim implements [store.Store].
-func (s *Store) Claim(_ context.Context, rows []store.Turn) ([]store.Result, error) {
-	results := make([]store.Result, len(rows))
+func (s *Store) Claim(_ context.Context, ops []store.Op) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return nil, store.ErrClosed
+		return store.ErrClosed
 	}
 	s.expire(s.cfg.Now().Add(-s.cfg.Keep))
-	for i := range rows {
-		if e := s.rows[rows[i].Key]; e != nil {
-			results[i].Turn = e.turn
+	for i := range ops {
+		op := &ops[i]
+		if e := s.rows[op.Turn.Key]; e != nil {
+			op.Turn, op.OK, op.Err = e.turn, false, nil
 			continue
 		}
-		if s.void(&rows[i]) {
-			results[i].Err = store.ErrFenced
+		if op.OK, op.Err = false, s.admit(&op.Turn); op.Err != nil {
 			continue
 		}
-		e := &entry{turn: rows[i]}
-		e.turn.Version = 1
-		if !s.room(size(&e.turn)) {
-			results[i].Err = store.ErrFull
-			continue
-		}
+		op.Turn.Version, op.OK = 1, true
+		e := &entry{turn: op.Turn}
 		s.rows[e.turn.Key] = e
 		s.link(e)
 		s.bytes += size(&e.turn)
-		results[i] = store.Result{OK: true, Turn: e.turn}
 	}
-	return results, nil
+	return nil
+}
+
+// admit reports why there is no place for t, if there is none.
+func (s *Store) admit(t *store.Turn) error {
+	switch {
+	case s.void(t):
+		return store.ErrFenced
+	case !s.room(size(t)):
+		return store.ErrFull
+	}
+	return nil
 }
 
 // void reports whether t is a start mark by a node that is not alive.
@@ -229,36 +234,35 @@ func (s *Store) remove(e *entry) {
 }
 
 // Save implements [store.Store].
-func (s *Store) Save(_ context.Context, rows []store.Turn) ([]store.Result, error) {
-	results := make([]store.Result, len(rows))
+func (s *Store) Save(_ context.Context, ops []store.Op) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return nil, store.ErrClosed
+		return store.ErrClosed
 	}
-	for i := range rows {
-		e := s.rows[rows[i].Key]
-		switch {
+	for i := range ops {
+		op := &ops[i]
+		op.OK, op.Err = false, nil
+		switch e := s.rows[op.Turn.Key]; {
 		case e == nil:
-			results[i].Err = store.ErrNotFound
-		case e.turn.Version != rows[i].Version:
-			results[i].Turn = e.turn
-		case s.void(&rows[i]):
-			results[i] = store.Result{Turn: e.turn, Err: store.ErrFenced}
+			op.Err = store.ErrNotFound
+		case e.turn.Version != op.Turn.Version:
+			op.Turn = e.turn
+		case s.void(&op.Turn):
+			op.Err = store.ErrFenced
 		default:
-			s.replace(e, rows[i])
-			results[i] = store.Result{OK: true, Turn: e.turn}
+			op.Turn.Version, op.OK = op.Turn.Version+1, true
+			s.replace(e, &op.Turn)
 		}
 	}
-	return results, nil
+	return nil
 }
 
-// replace puts t, with the next version, in the place of what e holds.
-func (s *Store) replace(e *entry, t store.Turn) {
-	t.Version++
+// replace puts t in the place of what e holds.
+func (s *Store) replace(e *entry, t *store.Turn) {
 	was := e.turn.State.Finished()
-	s.bytes += size(&t) - size(&e.turn)
-	e.turn = t
+	s.bytes += size(t) - size(&e.turn)
+	e.turn = *t
 	if was != t.State.Finished() {
 		e.unlink()
 		s.link(e)
@@ -325,7 +329,8 @@ func (s *Store) Erase(_ context.Context, account, openID string, before time.Tim
 	for _, e := range theirs {
 		t := e.turn
 		t.Erase()
-		s.replace(e, t)
+		t.Version++
+		s.replace(e, &t)
 	}
 	return len(theirs), nil
 }
@@ -347,7 +352,8 @@ func (s *Store) Expire(_ context.Context, bodies, rows time.Time) (int, error) {
 		case e.turn.ReceivedAt.Before(bodies) && e.turn.Body+e.turn.Reply != "":
 			t := e.turn
 			t.Body, t.Reply = "", ""
-			s.replace(e, t)
+			t.Version++
+			s.replace(e, &t)
 		}
 		e = next
 	}

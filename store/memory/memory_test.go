@@ -54,13 +54,16 @@ func join(t testing.TB, s *Store) {
 	}
 }
 
-func claim(t *testing.T, s *Store, rows ...store.Turn) []store.Result {
+func claim(t *testing.T, s *Store, rows ...store.Turn) []store.Op {
 	t.Helper()
-	r, err := s.Claim(context.Background(), rows)
-	if err != nil {
+	ops := make([]store.Op, len(rows))
+	for i := range rows {
+		ops[i].Turn = rows[i]
+	}
+	if err := s.Claim(context.Background(), ops); err != nil {
 		t.Fatal(err)
 	}
-	return r
+	return ops
 }
 
 func has(s *Store, t store.Turn) bool {
@@ -89,8 +92,9 @@ func TestFull(t *testing.T) {
 	// A result fits whatever the number of turns.
 	got, _ := s.Get(context.Background(), running.Key)
 	got.State = store.Answered
-	if r, err := s.Save(context.Background(), []store.Turn{got}); err != nil || !r[0].OK {
-		t.Errorf("a full store refused a result: %+v, %v", r, err)
+	ops := []store.Op{{Turn: got}}
+	if err := s.Save(context.Background(), ops); err != nil || !ops[0].OK {
+		t.Errorf("a full store refused a result: %+v, %v", ops[0], err)
 	}
 }
 
@@ -136,14 +140,12 @@ func TestKeep(t *testing.T) {
 func BenchmarkClaimSave(b *testing.B) {
 	s := New(Config{})
 	join(b, s)
-	rows := make([]store.Turn, 1)
+	ops := make([]store.Op, 1)
 	for n := 0; b.Loop(); n++ {
-		rows[0] = row(n, store.Running, time.Now())
-		rows[0].Pushes = make([]store.Push, 1)
-		r, _ := s.Claim(context.Background(), rows)
-		rows[0] = r[0].Turn
-		rows[0].State = store.Answered
-		s.Save(context.Background(), rows)
+		ops[0].Turn = row(n, store.Running, time.Now())
+		s.Claim(context.Background(), ops)
+		ops[0].Turn.State = store.Answered
+		s.Save(context.Background(), ops)
 	}
 	b.ReportAllocs()
 }

@@ -113,22 +113,32 @@ func finished(t store.Turn) store.Turn {
 	return t
 }
 
-func claim(t tb, s store.Store, rows ...store.Turn) []store.Result {
+func claim(t tb, s store.Store, rows ...store.Turn) []store.Op {
 	t.Helper()
-	results, err := s.Claim(context.Background(), rows)
-	if err != nil || len(results) != len(rows) {
-		t.Fatalf("Claim of %d rows: %d results, %v", len(rows), len(results), err)
-	}
-	return results
+	return write(t, "Claim", s.Claim, rows)
 }
 
-func save(t tb, s store.Store, rows ...store.Turn) []store.Result {
+func save(t tb, s store.Store, rows ...store.Turn) []store.Op {
 	t.Helper()
-	results, err := s.Save(context.Background(), rows)
-	if err != nil || len(results) != len(rows) {
-		t.Fatalf("Save of %d rows: %d results, %v", len(rows), len(results), err)
+	return write(t, "Save", s.Save, rows)
+}
+
+func write(t tb, what string, call func(context.Context, []store.Op) error, rows []store.Turn) []store.Op {
+	t.Helper()
+	ops := opsOf(rows...)
+	if err := call(context.Background(), ops); err != nil {
+		t.Fatalf("%s of %d rows: %v", what, len(rows), err)
 	}
-	return results
+	return ops
+}
+
+// opsOf makes a batch. What an earlier call left in an op must not matter.
+func opsOf(rows ...store.Turn) []store.Op {
+	ops := make([]store.Op, len(rows))
+	for i := range rows {
+		ops[i] = store.Op{Turn: rows[i], OK: true, Err: errors.New("left over")}
+	}
+	return ops
 }
 
 func get(t tb, s store.Store, k store.Key) store.Turn {
@@ -211,13 +221,13 @@ func claimRace(t *testing.T, b Backend) {
 			// Batches of different order and size, as grouping makes them.
 			for len(rows) > 0 {
 				n := min(1+c%5, len(rows))
-				results, err := handle.Claim(context.Background(), rows[:n])
-				if err != nil {
+				ops := opsOf(rows[:n]...)
+				if err := handle.Claim(context.Background(), ops); err != nil {
 					t.Errorf("Claim: %v", err)
 					return
 				}
 				mu.Lock()
-				for _, r := range results {
+				for _, r := range ops {
 					if r.OK {
 						claimed[r.Turn.Key]++
 					}
@@ -302,11 +312,11 @@ func saveRace(t *testing.T, b Backend) {
 				}
 				mine := row
 				mine.Reason = fmt.Sprint("caller ", c)
-				results, err := handle.Save(context.Background(), []store.Turn{mine})
-				if err != nil {
+				ops := opsOf(mine)
+				if err := handle.Save(context.Background(), ops); err != nil {
 					t.Errorf("Save: %v", err)
-				} else if results[0].OK {
-					won.Store(c, results[0].Turn)
+				} else if ops[0].OK {
+					won.Store(c, ops[0].Turn)
 				}
 			})
 		}
@@ -582,10 +592,10 @@ func closed(t *testing.T, b Backend) {
 		t.Fatalf("Close: %v", err)
 	}
 	ctx := context.Background()
-	if _, err := s.Claim(ctx, []store.Turn{sample(1)}); err == nil {
+	if err := s.Claim(ctx, opsOf(sample(1))); err == nil {
 		t.Error("Claim after Close gave no error")
 	}
-	if _, err := s.Save(ctx, []store.Turn{sample(1)}); err == nil {
+	if err := s.Save(ctx, opsOf(sample(1))); err == nil {
 		t.Error("Save after Close gave no error")
 	}
 	if _, err := s.Get(ctx, key(1)); err == nil || errors.Is(err, store.ErrNotFound) {

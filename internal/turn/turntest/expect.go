@@ -1,5 +1,5 @@
 // Package turntest computes, without any code of the server, what a message comes to
-// under the rules: WeChat's schedule of pushes on one side, reliability §2.4
+// under the rules: WeChat's schedule of pushes on one side, R-TIME-TABLE
 // on the other. Tests compare the server with it.
 package turntest
 
