@@ -39,22 +39,29 @@ func (k MessageKey) String() string { return hex.EncodeToString(k.Digest[:]) }
 
 // Key returns the key of the message in d for the account with this AppID.
 func (d *Document) Key(appID string) MessageKey {
-	k := MessageKey{AppID: appID}
 	if len(d.nodes) == 0 {
 		return RawKey(appID, nil)
 	}
-	k.CreateTime = seconds(parseInt(d.relied(reliedCreateTime)))
+	k := MessageKey{AppID: appID, CreateTime: seconds(parseInt(d.relied(reliedCreateTime)))}
 	if id := parseInt(d.relied(reliedMsgID)); id > 0 {
-		// Small enough for the stack, whatever the length of a real AppID.
-		var room [128]byte
-		var digits [20]byte
-		b := appendPart(room[:0], appID)
-		b = appendPart(b, "m")
-		b = appendPart(b, string(strconv.AppendInt(digits[:0], id, 10)))
-		k.Digest = sha256.Sum256(b)
-		return k
+		k.Digest = digestID(appID, id)
+	} else {
+		k.Digest = d.digestLeaves(appID)
 	}
+	return k
+}
 
+func digestID(appID string, id int64) [sha256.Size]byte {
+	// Small enough for the stack, whatever the length of a real AppID.
+	var room [128]byte
+	var digits [20]byte
+	b := appendPart(room[:0], appID)
+	b = appendPart(b, "m")
+	b = appendPart(b, string(strconv.AppendInt(digits[:0], id, 10)))
+	return sha256.Sum256(b)
+}
+
+func (d *Document) digestLeaves(appID string) (digest [sha256.Size]byte) {
 	type leaf struct{ path, value string }
 	leaves := make([]leaf, 0, len(d.nodes))
 	for path, n := range d.leaves() {
@@ -79,8 +86,8 @@ func (d *Document) Key(appID string) MessageKey {
 		buf = writePart(h, buf, l.value)
 	}
 	h.Write(buf)
-	h.Sum(k.Digest[:0])
-	return k
+	h.Sum(digest[:0])
+	return digest
 }
 
 // RawKey returns the key of a body that is not a document.

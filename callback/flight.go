@@ -53,18 +53,18 @@ type job struct {
 // post queues an event; a goroutine of its own drives the flight if nobody does.
 func (f *flight) post(ev turn.Event) {
 	f.mu.Lock()
-	if f.enqueue(job{ev: ev}) {
+	if f.enqueue(&job{ev: ev}) {
 		f.s.workers.drive(f)
 	}
 }
 
 // enqueue is called with f.mu held, and gives it up. It reports whether the caller
 // has to see to it that the flight is driven.
-func (f *flight) enqueue(j job) (drive bool) {
+func (f *flight) enqueue(j *job) (drive bool) {
 	if f.queue == nil {
 		f.queue = f.slot[:0]
 	}
-	f.queue = append(f.queue, j)
+	f.queue = append(f.queue, *j)
 	drive = !f.driven
 	f.driven = true
 	f.mu.Unlock()
@@ -74,7 +74,7 @@ func (f *flight) enqueue(j job) (drive bool) {
 // postAndDrive is post for a goroutine that has nothing better to do than drive.
 func (f *flight) postAndDrive(ev turn.Event) {
 	f.mu.Lock()
-	if f.enqueue(job{ev: ev}) {
+	if f.enqueue(&job{ev: ev}) {
 		f.drive()
 	}
 }
@@ -381,7 +381,7 @@ func (f *flight) watch() {
 	time.AfterFunc(pollInterval, func() {
 		// By key: should this flight be put away by then, another one may be
 		// busy with the turn.
-		f.s.flights.get(f.account, f.key, job{reload: true, ev: turn.Event{Kind: turn.Changed}})
+		f.s.flights.get(f.account, f.key, &job{reload: true, ev: turn.Event{Kind: turn.Changed}})
 	})
 }
 
@@ -458,7 +458,7 @@ func (f *flight) leave(p *openPush) {
 // closed reports the end of a push.
 func (f *flight) closed(p *openPush, written bool) {
 	f.leave(p)
-	f.postAndDrive(turn.Event{Kind: turn.PushClosed, Push: p.id, Written: written})
+	f.post(turn.Event{Kind: turn.PushClosed, Push: p.id, Written: written})
 }
 
 // passiveDeadline is the end of the youngest open push's window.

@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"runtime"
 	"runtime/debug"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -88,7 +91,7 @@ const maxAbandoned = 100
 
 // run runs the handler and posts what it has come to.
 func (f *flight) run(a *attempt) {
-	ev, returned := a.failed(reasonPanic), false
+	res, returned := failed(reasonPanic), false
 	defer func() {
 		// Here also after a panic, and after runtime.Goexit.
 		if p := recover(); !returned {
@@ -103,11 +106,11 @@ func (f *flight) run(a *attempt) {
 			return
 		}
 		f.s.stats.running.Add(-1)
-		if ev.Kind != 0 {
-			f.postAndDrive(ev)
+		if res.state != 0 {
+			f.postAndDrive(a.event(res))
 		}
 	}()
-	ev = a.handle()
+	res = a.handle()
 	returned = true
 }
 
@@ -146,22 +149,27 @@ func (a *attempt) abandon() {
 	s.stats.abandoned.Add(1)
 	s.stats.running.Add(-1)
 	a.log(slog.LevelError, "handler hangs beyond its time and was given up", slog.Duration(keyTook, a.budget))
-	a.f.post(a.failed(reasonTimeout))
+	a.f.post(a.event(failed(reasonTimeout)))
 }
 
-func (a *attempt) result(s store.State, reason string) turn.Event {
-	return turn.Event{Kind: turn.Result, Self: a.owner, Attempt: a.number, State: s, Reason: reason}
+// result is what an attempt has come to. It is small because it lies on the stack
+// of every handler that runs.
+type result struct {
+	state         store.State // 0 if there is none
+	reply, reason string
 }
 
-func (a *attempt) failed(reason string) turn.Event {
-	return a.result(store.Failed, reason)
+func failed(reason string) result { return result{state: store.Failed, reason: reason} }
+
+func (a *attempt) event(r result) turn.Event {
+	return turn.Event{Kind: turn.Result, Self: a.owner, Attempt: a.number, State: r.state, Reply: r.reply, Reason: r.reason}
 }
 
-// handle calls the handler and makes an event of what it returns; none if the
+// handle calls the handler and makes a result of what it returns; none if the
 // attempt was cancelled, since then another one follows: P2.
-func (a *attempt) handle() turn.Event {
+func (a *attempt) handle() result {
 	if a.msg == nil {
-		return a.failed(reasonGone)
+		return failed(reasonGone)
 	}
 	ctx := echostr.WithTurn(a.ctx, (*turnView)(a))
 	var reply echostr.Reply
@@ -174,46 +182,45 @@ func (a *attempt) handle() turn.Event {
 	switch {
 	case errors.Is(a.ctx.Err(), context.DeadlineExceeded):
 		a.log(slog.LevelError, "handler timed out", slog.Duration(keyTook, a.budget))
-		return a.failed(reasonTimeout)
+		return failed(reasonTimeout)
 	case err != nil && a.ctx.Err() != nil:
-		return turn.Event{}
+		return result{}
 	case err != nil:
-		a.log(slog.LevelError, "handler failed", slog.Any(keyError, err))
-		return a.failed("error: " + shorten(err.Error()))
+		text := shorten(withoutURL(err))
+		a.log(slog.LevelError, "handler failed", slog.String(keyError, text))
+		return failed("error: " + text)
 	}
 	return a.answer(reply)
 }
 
 // answer makes the result of a reply: the document that every push gets.
-func (a *attempt) answer(reply echostr.Reply) turn.Event {
-	ev := a.result(store.Silent, "")
+func (a *attempt) answer(reply echostr.Reply) result {
+	silent := result{state: store.Silent}
 	if echostr.IsNone(reply) {
-		return ev
+		return silent
 	}
 	if a.to.ToUserName == "" {
 		a.log(slog.LevelWarn, "the message names no sender, so its reply goes nowhere")
-		return ev
+		return silent
 	}
 	err := echostr.Validate(reply, a.msg)
 	var tooLong *echostr.TooLongError
 	switch text, _ := reply.(echostr.TextReply); {
 	case errors.Is(err, echostr.ErrEmptyText):
 		a.log(slog.LevelWarn, "the reply is empty and is not sent", slog.Any(keyError, err))
-		return ev // R-REPLY-EMPTY
+		return silent // R-REPLY-EMPTY
 	case errors.As(err, &tooLong):
 		a.log(slog.LevelWarn, "the reply is too long and was cut", slog.Int(keyBytes, tooLong.Bytes))
 		reply = echostr.Text(echostr.CutText(text.Content, tooLong.Limit)) // R-REPLY-TEXT
 	case err != nil:
 		a.log(slog.LevelError, "the reply is invalid and is not sent", slog.Any(keyError, err))
-		return a.failed("invalid reply: " + shorten(err.Error()))
+		return failed("invalid reply: " + shorten(err.Error()))
 	}
-	ev.State = store.Answered
 	a.to.CreateTime = a.f.s.clock.now().Unix()
 	buf := buffers.Get().(*[]byte)
 	defer release(buf)
 	*buf = echostr.AppendReply((*buf)[:0], reply, a.to)
-	ev.Reply = string(*buf)
-	return ev
+	return result{state: store.Answered, reply: string(*buf)}
 }
 
 // panicked logs a panic; p is nil after runtime.Goexit. The value may hold anything, so only that of a
@@ -232,6 +239,17 @@ func (a *attempt) log(level slog.Level, msg string, attrs ...slog.Attr) {
 	attrs = append(attrs, slog.String(keyAccount, a.f.account.Name), slog.String(keyTurn, a.f.key.String()),
 		slog.Int(keyAttempt, a.number), slog.String(keyMsgType, a.msgType))
 	a.f.s.cfg.Logger.LogAttrs(context.WithoutCancel(a.ctx), level, msg, attrs...)
+}
+
+// withoutURL is the text of an error of a handler, without the URL that net/http quotes
+// in its errors: WeChat's API carries the access token there.
+func withoutURL(err error) string {
+	text := err.Error()
+	if e := (*url.Error)(nil); errors.As(err, &e) && e.URL != "" {
+		text = strings.ReplaceAll(text, strconv.Quote(e.URL), "(URL)")
+		text = strings.ReplaceAll(text, e.URL, "(URL)")
+	}
+	return text
 }
 
 // shorten bounds what is recorded of an error.

@@ -124,7 +124,7 @@ func TestHandlerMisbehaves(t *testing.T) {
 					if row.State == store.Failed && !strings.Contains(out.String(), `"level":"ERROR"`) {
 						t.Errorf("nobody is told: %s", out.String())
 					}
-					time.Sleep(2 * time.Hour)
+					time.Sleep(2 * time.Minute)
 					if n := s.Stats(); n.Running != 0 || n.Abandoned != 0 || n.Waiting != 0 {
 						t.Errorf("in the end %d run, %d hang, %d wait", n.Running, n.Abandoned, n.Waiting)
 					}

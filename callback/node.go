@@ -124,7 +124,7 @@ func (m *membership) fence() {
 func (m *membership) sweep() {
 	ctx := m.s.ctx
 	look := func(a *account, key store.Key) {
-		m.s.flights.get(a, key, job{reload: true, ev: turn.Event{Kind: turn.Changed}})
+		m.s.flights.get(a, key, &job{reload: true, ev: turn.Event{Kind: turn.Changed}})
 	}
 	m.mu.Lock()
 	orphans := m.orphans

@@ -12,13 +12,12 @@ import (
 	"github.com/echostr/echostr/store"
 )
 
-// push takes in a push, from the first check to the answer. It never waits for
-// the store or a handler directly: those work in the turn's own goroutines,
-// and it leaves when the answer, the end of its window or WeChat's cut comes.
-func (s *Server) push(w http.ResponseWriter, r *http.Request, a *account, entered time.Time) {
-	p := &openPush{due: entered.Add(a.policy.AnswerBy)}
+// take verifies a push and gives it to its turn. It answers the request itself
+// and returns nil if there is nothing to wait for.
+func (s *Server) take(w http.ResponseWriter, r *http.Request, a *account, entered time.Time) *openPush {
+	p := new(openPush)
 	if !s.receive(w, r, a, &p.received) {
-		return
+		return nil
 	}
 	s.stats.pushes.Add(1)
 	if s.stats.waiting.Add(1) > int64(s.cfg.MaxWaiting) {
@@ -26,30 +25,33 @@ func (s *Server) push(w http.ResponseWriter, r *http.Request, a *account, entere
 		s.refusals.note(r.Context(), p.now, a.Name, Overloaded, "")
 		panic(http.ErrAbortHandler)
 	}
-	defer s.stats.waiting.Add(-1)
-
+	p.due, p.over = entered.Add(a.policy.AnswerBy), entered.Add(a.policy.AbortAfter)
 	p.answered = make(chan answer, 1)
-	f := s.flights.get(a, p.key, job{push: p, ev: turn.Event{Kind: turn.PushArrived}})
+	p.flight = s.flights.get(a, p.key, &job{push: p, ev: turn.Event{Kind: turn.PushArrived}})
+	return p
+}
 
+// await waits with a push for its answer. It never waits for the store or a
+// handler directly: those work in the turn's own goroutines, and it leaves when
+// the answer, the end of its window or WeChat's cut comes. Thousands of
+// pushes may stand here, so it is apart from take, to hold little stack.
+func (s *Server) await(w http.ResponseWriter, r *http.Request, p *openPush) {
+	defer s.stats.waiting.Add(-1)
 	// Until the timer fires the push may be answered; after that it is held,
 	// if the turn's rules say so, and in the end given up.
 	timer := time.NewTimer(time.Until(p.due))
 	defer timer.Stop()
-	events, hungUp := timer.C, r.Context().Done()
 	for due := true; ; due = false {
 		select {
 		case ans := <-p.answered:
-			s.finish(w, r, f, p, ans)
+			s.finish(w, r, p, ans)
 			return
-		case <-hungUp:
-			// Not by this goroutine, which would go on to drive what comes next.
-			f.leave(p)
-			f.post(turn.Event{Kind: turn.PushClosed, Push: p.id})
-			panic(http.ErrAbortHandler)
-		case <-events:
+		case <-r.Context().Done():
+			p.abort(turn.PushClosed)
+		case <-timer.C:
 			if due {
-				f.post(turn.Event{Kind: turn.PushDue, Push: p.id})
-				timer.Reset(time.Until(entered.Add(a.policy.AbortAfter)))
+				p.flight.post(turn.Event{Kind: turn.PushDue, Push: p.id})
+				timer.Reset(time.Until(p.over))
 				continue
 			}
 			// WeChat should have hung up by now: a proxy keeps the connection
@@ -57,23 +59,29 @@ func (s *Server) push(w http.ResponseWriter, r *http.Request, a *account, entere
 			// The turn is told, and not asked, since the store may be down.
 			select {
 			case ans := <-p.answered:
-				s.finish(w, r, f, p, ans)
+				s.finish(w, r, p, ans)
 				return
 			default:
+				s.stats.aborted.Add(1)
+				p.abort(turn.PushOver)
 			}
-			s.stats.aborted.Add(1)
-			f.leave(p)
-			f.post(turn.Event{Kind: turn.PushOver, Push: p.id})
-			panic(http.ErrAbortHandler)
 		}
 	}
 }
 
+// abort leaves the turn without an answer and breaks the connection off. The
+// turn is driven by another goroutine, since this one ends here.
+func (p *openPush) abort(why turn.Kind) {
+	p.flight.leave(p)
+	p.flight.post(turn.Event{Kind: why, Push: p.id})
+	panic(http.ErrAbortHandler)
+}
+
 // finish answers a push. What was not written completely is broken off, since
 // net/http makes a 200 of a handler that has written nothing: R-TIME-ACK.
-func (s *Server) finish(w http.ResponseWriter, r *http.Request, f *flight, p *openPush, ans answer) {
-	ok := s.write(w, r.Context(), f.account, &p.received, ans)
-	f.closed(p, ok)
+func (s *Server) finish(w http.ResponseWriter, r *http.Request, p *openPush, ans answer) {
+	ok := s.write(w, r.Context(), p.flight.account, &p.received, ans)
+	p.flight.closed(p, ok)
 	if !ok {
 		panic(http.ErrAbortHandler)
 	}
@@ -82,8 +90,10 @@ func (s *Server) finish(w http.ResponseWriter, r *http.Request, f *flight, p *op
 // openPush is a push that waits for its answer.
 type openPush struct {
 	received
+	flight   *flight
 	id       int       // unique within its flight
 	due      time.Time // end of its passive window
+	over     time.Time // when it is given up
 	answered chan answer
 }
 
@@ -149,7 +159,7 @@ func (t *flights) shard(key store.Key) *shard {
 
 // get returns the flight of a turn, ready to be posted to: while queue is not
 // empty it cannot be put away.
-func (t *flights) get(a *account, key store.Key, first job) *flight {
+func (t *flights) get(a *account, key store.Key, first *job) *flight {
 	sh := t.shard(key)
 	sh.mu.Lock()
 	f := sh.m[key]

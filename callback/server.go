@@ -156,7 +156,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch r.Method {
 	case http.MethodPost:
-		s.push(w, r, a, entered)
+		if p := s.take(w, r, a, entered); p != nil {
+			s.await(w, r, p)
+		}
 	case http.MethodGet:
 		s.verifyURL(w, r, a)
 	default:

@@ -134,22 +134,20 @@ func release(b *[]byte) {
 // receive verifies a push, in the order of R-ORDER-STEPS, and reads it. It answers
 // the request itself and reports false if there is nothing to handle.
 func (s *Server) receive(w http.ResponseWriter, r *http.Request, a *account, in *received) (ok bool) {
-	refuse := func(why Reason, detail string) bool {
-		s.refuse(w, r, a, why, detail)
-		return false
-	}
 	// Steps 3 to 5: what costs little, before the body is read.
 	q, parsed := parseQuery(r.URL.RawQuery)
 	now, why, detail := s.verifyQuery(a, &q, parsed)
 	if why == accepted {
 		why = verifyMode(a, &q)
 	}
+	if why == accepted && r.Header["Content-Encoding"] != nil {
+		why = BadEncoding
+	}
 	if why != accepted {
-		return refuse(why, detail)
+		s.refuse(w, r, a, why, detail)
+		return false
 	}
-	if r.Header["Content-Encoding"] != nil {
-		return refuse(BadEncoding, "")
-	}
+	in.now = now
 	// Step 6: the body.
 	buf := buffers.Get().(*[]byte)
 	defer release(buf)
@@ -163,63 +161,73 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request, a *account, in 
 		return false
 	case err != nil:
 		w.Header().Set("Connection", "close")
-		return refuse(BadBody, "")
+		s.refuse(w, r, a, BadBody, "")
+		return false
 	case len(body) == 0:
 		s.stats.emptyBodies.Add(1)
 		writeSuccess(w)
 		return false
 	}
-	if first := bytes.TrimLeft(body, " \t\r\n\ufeff"); len(first) > 0 && (first[0] == '{' || first[0] == '[') {
-		return refuse(JSONBody, "")
-	}
-	doc := documents.Get().(*echostr.Document)
-	defer documents.Put(doc)
-	in.now = now
-	outerTo := ""
-	if a.Mode != Plain {
-		// Steps 7 to 10. Only Encrypt and ToUserName are read of the outer document.
-		if doc.Parse(body) != nil {
-			return refuse(BadOuter, "")
-		}
-		encrypt, has := doc.Get("Encrypt")
-		outerTo, _ = doc.Get("ToUserName")
-		if !has || encrypt == "" {
-			return refuse(BadOuter, "")
-		}
-		if in.token, ok = a.ring.VerifyMsg(now, q.msgSignature, q.timestamp, q.nonce, encrypt); !ok {
-			return refuse(BadMsgSignature, "")
-		}
-		plain := buffers.Get().(*[]byte)
-		defer release(plain)
-		if *plain, in.secret, err = a.ring.Open(now, (*plain)[:0], encrypt); err != nil {
-			return refuse(BadEnvelope, "")
-		}
-		body = *plain
-	}
-	// Step 11: the document itself. Once verified it is never refused for
-	// what it says, only for whom it is for.
-	if err := doc.Parse(body); err != nil {
-		// Kept raw, so that it can be looked at: R-XML-KEEP.
-		in.body, in.reason = string(body), err.Error()
-		in.identify(s, echostr.RawKey(a.identity(), body))
-	} else {
-		in.msg = doc.Message()
-		in.event, _ = doc.Get("Event")
-		in.body = doc.Raw()
-		head := in.msg.Head()
-		if (a.OriginalID != "" && head.ToUserName != a.OriginalID) || (outerTo != "" && outerTo != head.ToUserName) {
-			return refuse(WrongOriginalID, "")
-		}
-		in.identify(s, doc.Key(a.identity()))
+	if why = s.open(a, &q, in, body); why != accepted {
+		s.refuse(w, r, a, why, "")
+		return false
 	}
 	// A signature is good for one message, also if that is none.
 	if a.bindings != nil && !a.bindings.bind(q.signature, in.key) {
 		if a.BindSignature {
-			return refuse(SignatureReused, "")
+			s.refuse(w, r, a, SignatureReused, "")
+			return false
 		}
 		s.refusals.note(r.Context(), now, a.Name, SignatureReused, "accepted, since it may be real")
 	}
 	return true
+}
+
+// open reads the body: steps 7 to 11. Of the outer document of an encrypted push
+// only Encrypt and ToUserName are read. Once verified, a push is never refused
+// for what it says, only for whom it is for.
+func (s *Server) open(a *account, q *query, in *received, body []byte) Reason {
+	if first := bytes.TrimLeft(body, " \t\r\n\ufeff"); len(first) > 0 && (first[0] == '{' || first[0] == '[') {
+		return JSONBody
+	}
+	doc := documents.Get().(*echostr.Document)
+	defer documents.Put(doc)
+	outerTo := ""
+	if a.Mode != Plain {
+		if doc.Parse(body) != nil {
+			return BadOuter
+		}
+		encrypt, _ := doc.Get("Encrypt")
+		if outerTo, _ = doc.Get("ToUserName"); encrypt == "" {
+			return BadOuter
+		}
+		var ok bool
+		if in.token, ok = a.ring.VerifyMsg(in.now, q.msgSignature, q.timestamp, q.nonce, encrypt); !ok {
+			return BadMsgSignature
+		}
+		plain := buffers.Get().(*[]byte)
+		defer release(plain)
+		var err error
+		if *plain, in.secret, err = a.ring.Open(in.now, (*plain)[:0], encrypt); err != nil {
+			return BadEnvelope
+		}
+		body = *plain
+	}
+	if err := doc.Parse(body); err != nil {
+		// Kept raw, so that it can be looked at: R-XML-KEEP.
+		in.body, in.reason = string(body), err.Error()
+		in.identify(s, echostr.RawKey(a.identity(), body))
+		return accepted
+	}
+	in.msg = doc.Message()
+	in.event, _ = doc.Get("Event")
+	in.body = doc.Raw()
+	to := in.msg.Head().ToUserName
+	if (a.OriginalID != "" && to != a.OriginalID) || (outerTo != "" && outerTo != to) {
+		return WrongOriginalID
+	}
+	in.identify(s, doc.Key(a.identity()))
+	return accepted
 }
 
 // identify sets the key of the message.

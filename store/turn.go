@@ -223,7 +223,7 @@ type Turn struct {
 	// The result, written once.
 	FinishedAt time.Time
 	Reply      string // the complete reply document, in clear; set if Answered
-	Reason     string // why it failed or does not parse; never content of messages
+	Reason     string // why it failed or does not parse; may quote an error of the handler
 
 	Delivery  Delivery
 	OfferedTo int // the number of the last push that was given the reply

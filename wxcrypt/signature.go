@@ -113,28 +113,12 @@ func digest[T string | []byte](token, timestamp, nonce string, encrypt T) [sha1.
 		before = 2
 	}
 	sorted := [3]string{a, b, c}
-	if n+len(encrypt) <= mediumSum {
-		var buf [mediumSum]byte
-		n := 0
-		for _, s := range sorted[:before] {
-			n += copy(buf[n:], s)
-		}
-		n += copy(buf[n:], encrypt)
-		for _, s := range sorted[before:] {
-			n += copy(buf[n:], s)
-		}
-		return sha1.Sum(buf[:n])
-	}
 	return longDigest(sorted[:before], encrypt, sorted[before:])
 }
 
-// Buffers on the stack: they must be cleared at each call, so the plain
-// signature (a token of 32, a timestamp of 10 and a nonce of 64 at most) has a
-// small one. A typical Encrypt has 400 to 800 characters.
-const (
-	smallSum  = 128
-	mediumSum = 1024
-)
+// smallSum is room for the plain signature: a token of 32, a timestamp of 10
+// and a nonce of 64 at most. It lies on the stack, which is cheap at this size only.
+const smallSum = 128
 
 // sortsBefore reports s < e, as bytes.
 func sortsBefore[T string | []byte](s string, e T) bool {
@@ -146,18 +130,21 @@ func sortsBefore[T string | []byte](s string, e T) bool {
 	return len(s) < len(e)
 }
 
-// longDigest hashes in chunks what does not fit on the stack.
+// longDigest hashes by way of a borrowed buffer, which holds a typical Encrypt
+// of 400 to 800 characters whole; what is longer goes in chunks.
 func longDigest[T string | []byte](head []string, mid T, tail []string) (sum [sha1.Size]byte) {
 	h := hashers.Get().(*hasher)
 	h.sha1.Reset()
+	n := 0
 	for _, s := range head {
-		write(h, s)
+		n = write(h, n, s)
 	}
-	write(h, mid)
+	n = write(h, n, mid)
 	for _, s := range tail {
-		write(h, s)
+		n = write(h, n, s)
 	}
-	copy(sum[:], h.sha1.Sum(h.buf[:0]))
+	h.sha1.Write(h.buf[:n])
+	copy(sum[:], h.sha1.Sum(h.sum[:0]))
 	clear(h.buf[:]) // it has held the token
 	hashers.Put(h)
 	return sum
@@ -166,15 +153,22 @@ func longDigest[T string | []byte](head []string, mid T, tail []string) (sum [sh
 // A hasher lends its buffer, because what is written to an interface is moved to the heap.
 type hasher struct {
 	sha1 hash.Hash
+	sum  [sha1.Size]byte
 	buf  [2048]byte
 }
 
 var hashers = sync.Pool{New: func() any { return &hasher{sha1: sha1.New()} }}
 
-func write[T string | []byte](h *hasher, s T) {
-	for len(s) > 0 {
-		n := copy(h.buf[:], s)
-		h.sha1.Write(h.buf[:n])
-		s = s[n:]
+// write appends s to the n bytes that wait in the buffer, hashes the buffer
+// whenever it is full, and returns how many bytes wait then.
+func write[T string | []byte](h *hasher, n int, s T) int {
+	for {
+		m := copy(h.buf[n:], s)
+		n, s = n+m, s[m:]
+		if len(s) == 0 {
+			return n
+		}
+		h.sha1.Write(h.buf[:])
+		n = 0
 	}
 }

@@ -93,7 +93,9 @@ func runServer(name, profile string) error {
 		// A line asks for a collection, before memory is read.
 		for in := bufio.NewScanner(os.Stdin); in.Scan(); {
 			debug.FreeOSMemory()
-			fmt.Println("ok")
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			fmt.Println(m.HeapInuse, m.StackInuse)
 		}
 		stop()
 		os.Exit(0)
@@ -183,30 +185,41 @@ func (s *server) stop() {
 	s.cmd.Wait()
 }
 
-// collect has the server collect its garbage.
-func (s *server) collect() error {
+// memory is what a server takes, in bytes, after a collection of its garbage.
+type memory struct{ resident, heap, stacks float64 }
+
+func (m memory) sub(o memory) memory {
+	return memory{m.resident - o.resident, m.heap - o.heap, m.stacks - o.stacks}
+}
+
+func (s *server) memory() (m memory, err error) {
 	if _, err := io.WriteString(s.in, "gc\n"); err != nil {
-		return err
+		return m, err
 	}
-	_, err := s.out.ReadString('\n')
-	return err
+	if _, err := fmt.Fscanln(s.out, &m.heap, &m.stacks); err != nil {
+		return m, err
+	}
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", s.cmd.Process.Pid))
+	if err != nil {
+		return m, err
+	}
+	pages, err := strconv.Atoi(strings.Fields(string(b))[1])
+	m.resident = float64(pages * os.Getpagesize())
+	return m, err
 }
 
 // cpu is the processor time that the server has used.
 func (s *server) cpu() (time.Duration, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/schedstat", s.cmd.Process.Pid))
+	// schedstat is that of a thread; those of all are summed.
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", s.cmd.Process.Pid))
 	if err != nil {
 		return 0, fmt.Errorf("this needs Linux: %w", err)
 	}
-	// schedstat is that of the main thread; those of all are summed.
-	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", s.cmd.Process.Pid))
-	if err != nil {
-		return 0, err
-	}
 	var sum time.Duration
 	for _, t := range threads {
-		if b, err = os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/schedstat", s.cmd.Process.Pid, t.Name())); err != nil {
-			continue
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/schedstat", s.cmd.Process.Pid, t.Name()))
+		if err != nil {
+			continue // it has ended
 		}
 		n, _, _ := strings.Cut(string(b), " ")
 		ns, err := strconv.ParseInt(n, 10, 64)
@@ -216,16 +229,6 @@ func (s *server) cpu() (time.Duration, error) {
 		sum += time.Duration(ns)
 	}
 	return sum, nil
-}
-
-// resident is the server's resident memory in bytes.
-func (s *server) resident() (int, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", s.cmd.Process.Pid))
-	if err != nil {
-		return 0, err
-	}
-	pages, err := strconv.Atoi(strings.Fields(string(b))[1])
-	return pages * os.Getpagesize(), err
 }
 
 // load makes requests.
@@ -382,7 +385,7 @@ func run(rounds, requests, conns, parked int, profile string) error {
 	if parked == 0 {
 		return nil
 	}
-	fmt.Printf("\n| %d parked pushes | KiB each |\n|---|---|\n", parked)
+	fmt.Printf("\n| %d parked pushes | KiB each | heap | stacks |\n|---|---|---|---|\n", parked)
 	for _, k := range kinds[:2] {
 		s, err := start(k.name, "")
 		if err != nil {
@@ -397,32 +400,27 @@ func run(rounds, requests, conns, parked int, profile string) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", k.name, err)
 		}
-		fmt.Printf("| %s | %.1f |\n", k.name, each/1024)
+		per := 1024 * float64(parked)
+		fmt.Printf("| %s | %.1f | %.1f | %.1f |\n", k.name, each.resident/per, each.heap/per, each.stacks/per)
 	}
 	return nil
 }
 
-func parkedMemory(s *server, l *load, parked, conns int) (float64, error) {
+func parkedMemory(s *server, l *load, parked, conns int) (m memory, err error) {
 	if err := l.hit(s.addr, conns, 2000); err != nil {
-		return 0, err
+		return m, err
 	}
-	if err := s.collect(); err != nil {
-		return 0, err
-	}
-	before, err := s.resident()
+	before, err := s.memory()
 	if err != nil {
-		return 0, err
+		return m, err
 	}
 	stop, err := l.park(s.addr, parked)
 	defer stop()
 	if err != nil {
-		return 0, err
+		return m, err
 	}
-	if err := s.collect(); err != nil {
-		return 0, err
-	}
-	after, err := s.resident()
-	return float64(after-before) / float64(parked), err
+	after, err := s.memory()
+	return after.sub(before), err
 }
 
 func median(f []float64) float64 {
