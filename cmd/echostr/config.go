@@ -1,0 +1,44 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/echostr/echostr/internal/config"
+)
+
+type configCommand struct {
+	Check configCheckCommand `cmd:"" help:"Say what is wrong or doubtful in a configuration, with the environment over it."`
+}
+
+type configCheckCommand struct {
+	File string `arg:"" optional:"" default:"${default_config}" help:"The configuration (${default})."`
+}
+
+func (c *configCheckCommand) Help() string { return "Exit codes: 0 it is good, 78 it is not." }
+
+func (c *configCheckCommand) Run(term *terminal) error {
+	cfg, err := config.Load(c.File, term.env)
+	if err != nil {
+		return err
+	}
+	for _, w := range cfg.Warnings {
+		fmt.Fprintf(term.err, "warning: %v\n", w)
+	}
+	fmt.Fprintf(term.out, "%s is good.\n", c.File)
+	t := newTable("ACCOUNT", "MODE", "BOT", "VERIFIED", "HANDLER", "FRESHNESS")
+	for i := range cfg.Accounts {
+		a := &cfg.Accounts[i]
+		verified := "no"
+		if a.Verified {
+			verified = "yes"
+		}
+		bot := string(a.Bot)
+		if bot == "" {
+			bot = "-"
+		}
+		t.add(a.Name, modeName(string(a.Mode)), bot, verified, short(time.Duration(a.HandlerTimeout)), short(time.Duration(a.Freshness)))
+	}
+	t.write(term.out)
+	return nil
+}

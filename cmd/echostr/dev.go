@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/echostr/echostr/callback"
+	"github.com/echostr/echostr/internal/config"
+	"github.com/echostr/echostr/server"
+)
+
+type devCommand struct {
+	Listen   string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where pushes arrive (${default}). The next free port is taken when it is busy."`
+	Admin    string `default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"The operator's listener (${default}), likewise."`
+	Bot      string `enum:"demo,sample" default:"demo" placeholder:"BOT" help:"demo or sample (${default})."`
+	Mode     string `enum:"plain,compatible,safe" default:"plain" placeholder:"MODE" help:"plain, compatible or safe (${default})."`
+	Verified bool   `help:"Have the customer-service API (客服消息): late answers are not held but follow after success."`
+	LogLevel string `enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error (${default})."`
+}
+
+func (c *devCommand) Help() string {
+	return `The account's token and keys are known to everybody, so it listens on this machine only. Everything is kept in memory.
+
+Commands of the demo bot: 帮助, 慢 8 (answers after 8 seconds), 错误 (fails), 崩溃 (panics), 长 3000 (a long text), 图文 (an article).`
+}
+
+func (c *devCommand) Run(ctx context.Context, term *terminal) error {
+	for _, address := range []string{c.Listen, c.Admin} {
+		if !onLoopback(address) {
+			return usage("%s can be reached from outside, and everybody knows the token of the development account; use 127.0.0.1, or `echostr serve` with an account of your own", address)
+		}
+	}
+	cfg := config.Development()
+	cfg.Listen, cfg.Admin = c.Listen, c.Admin
+	cfg.Log.Level = config.LogLevel(c.LogLevel)
+	a := &cfg.Accounts[0]
+	a.Bot, a.Mode, a.Verified = config.Bot(c.Bot), config.Mode(c.Mode), c.Verified
+	a.OriginalID = "" // captured pushes of any account are welcome
+	tokenFile := filepath.Join(userDir(), "dev.admin-token")
+	srv, err := server.New(cfg, &server.Options{
+		Logger:    server.NewLogger(term.err, cfg.Log),
+		NextPort:  true,
+		TokenFile: tokenFile,
+		Version:   programVersion(),
+	})
+	if err != nil {
+		return err
+	}
+	state := devState{
+		PID:       os.Getpid(),
+		URL:       "http://" + srv.Addr().String() + callback.PathPrefix + a.Name,
+		Mode:      c.Mode,
+		Admin:     srv.AdminAddr().String(),
+		TokenFile: tokenFile,
+	}
+	if err := state.save(); err != nil {
+		server.NewLogger(term.err, cfg.Log).Warn("echostr push will not find this server by itself", slog.Any("error", err))
+	}
+	defer state.remove()
+	c.welcome(term, a, state)
+	return srv.Run(ctx)
+}
+
+func (c *devCommand) welcome(term *terminal, a *config.Account, state devState) {
+	push := programName() + " push"
+	if state.URL != defaultURL {
+		push += " --url " + state.URL
+	}
+	if c.Mode != defaultMode {
+		push += " --mode " + c.Mode
+	}
+	slow := "answered on the second push (第二次推送时回复)"
+	if c.Verified {
+		slow = "too late for a push (超过被动回复的时间)"
+	}
+	w := term.out
+	fmt.Fprintf(w, "\nA development account (开发账号) with the %s bot. Nothing is kept when it stops.\n\n", c.Bot)
+	facts := newTable()
+	facts.add("  URL (服务器地址)", state.URL)
+	facts.add("  Token (令牌)", a.Token.Reveal())
+	facts.add("  EncodingAESKey (消息加解密密钥)", a.EncodingAESKey.Reveal())
+	facts.add("  AppID (开发者ID)", a.AppID)
+	facts.add("  Mode (消息加解密方式)", modeName(c.Mode))
+	facts.add("  Admin (管理端口)", "http://"+state.Admin)
+	facts.write(w)
+	fmt.Fprintf(w, "\nTry it in a second terminal (在另一个终端里试试):\n\n")
+	try := func(line, note string) {
+		if note != "" {
+			fmt.Fprintf(w, "  # %s\n", note)
+		}
+		fmt.Fprintf(w, "  %s\n", line)
+	}
+	try(push+" text 你好", "")
+	if c.Bot == "demo" {
+		try(push+` text "慢 8"`, slow)
+	}
+	try(push+" subscribe --scene 123123", "followed by a QR code (扫码关注)")
+	try(programName()+" turn ls", "what has arrived (收到的消息)")
+	fmt.Fprintf(w, "\nEverybody knows this token: keep it from real accounts (切勿用于真实公众号). Ctrl-C stops.\n\n")
+}
+
+// onLoopback reports whether only this machine reaches the address.
+func onLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return true // the server says what is wrong
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+// programName is how the user calls this program.
+func programName() string {
+	exe, err := os.Executable()
+	if err != nil {
+		return "echostr"
+	}
+	if strings.Contains(exe, "go-build") {
+		return "go run ./cmd/echostr"
+	}
+	name := filepath.Base(exe)
+	if found, err := exec.LookPath(name); err == nil && found == exe {
+		return name
+	}
+	if strings.ContainsRune(os.Args[0], filepath.Separator) {
+		return os.Args[0]
+	}
+	return name
+}

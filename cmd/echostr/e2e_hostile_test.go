@@ -1,0 +1,202 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/echostr/echostr/simulator"
+	"github.com/echostr/echostr/wxcrypt"
+)
+
+// hostile sends what must be refused: nothing may start or be written. S1 S3 S4
+func hostile(t *testing.T, base, admin string, sent int) {
+	t.Helper()
+	once := simulator.Rules{Pushes: 1}
+	for i, a := range modes {
+		forged := a
+		forged.Token = "z" + strings.Repeat("0", 31)
+		other := a
+		other.Mode = modes[(i+1)%len(modes)].Mode // up or down
+		wrongKey := a
+		wrongKey.EncodingAESKey = strings.Repeat("B", 42) + "A"
+		attacks := map[string]simulator.Account{"another token": forged, "another mode": other, "another key": wrongKey}
+		if a.Mode == simulator.Plain {
+			delete(attacks, "another key") // there is none
+		}
+		if a.Mode == simulator.Safe {
+			delete(attacks, "another mode") // is plain: tried below with an old time, too
+			down := a
+			down.Mode = simulator.Plain
+			attacks["downgraded"] = down
+		}
+		if a.Mode == simulator.Compatible {
+			down := a
+			down.Mode = simulator.Plain
+			attacks["another mode"] = down
+		}
+		for name, account := range attacks {
+			r, err := wechat(t, base, account, once).Send(t.Context(), simulator.Text("forged"))
+			if err != nil || r.Pushes[0].Status != http.StatusForbidden || len(r.Pushes[0].Body) > 0 {
+				t.Errorf("%s, %s: %v %v, want 403 without a body", a.Mode, name, r, err)
+			}
+		}
+		for name, age := range map[string]time.Duration{"stale": 11 * time.Minute, "from the future": -11 * time.Minute} {
+			timestamp := fmt.Sprint(time.Now().Add(-age).Unix())
+			q := url.Values{"timestamp": {timestamp}, "nonce": {"1"}, "signature": {wxcrypt.Signature(a.Token, timestamp, "1")}}
+			resp, err := http.Post(base+"/wx/"+a.URL+"?"+q.Encode(), "text/xml", strings.NewReader("<xml></xml>"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if resp.StatusCode != http.StatusForbidden {
+				t.Errorf("%s, %s: %d, want 403", a.Mode, name, resp.StatusCode)
+			}
+		}
+	}
+	resp, err := http.Get("http://" + admin + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("\nechostr_handler_starts_total %d\n", sent); !strings.Contains(string(text), want) {
+		t.Errorf("not %s: %s", strings.TrimSpace(want), regexp.MustCompile(`(?m)^echostr_handler_starts.*$`).Find(text))
+	}
+	for _, reason := range []string{"signature", "stale", "mode"} {
+		if !regexp.MustCompile(`echostr_pushes_refused_total\{account="safe",reason="` + reason + `"\} [1-9]`).Match(text) {
+			t.Errorf("no refusal is counted as %s", reason)
+		}
+	}
+}
+
+// scanPorts: a server offers the callback to the world, the admin listener to
+// this machine, and nothing else; nothing of the simulator. S19 S30
+func scanPorts(t *testing.T, p *process, base, admin string) {
+	t.Helper()
+	for _, path := range []string{"/", "/healthz", "/metrics", "/api/v1/turns", "/debug/pprof/", "/wx/", "/wx/dev", "/simulator", "/phone", "/push", "/cgi-bin/token"} {
+		resp, err := http.Get(base + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusNotFound {
+			t.Errorf("%s answers %d, want 404", path, resp.StatusCode)
+		}
+	}
+	if resp, err := http.Get("http://" + admin + "/api/v1/turns"); err != nil || resp.StatusCode != http.StatusUnauthorized {
+		t.Errorf("the API without a token: %v %v", resp, err)
+	}
+	if runtime.GOOS != "linux" {
+		return
+	}
+	got := listening(t, p.cmd.Process.Pid)
+	want := []string{strings.TrimPrefix(base, "http://"), admin}
+	slices.Sort(want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("listening sockets (-want +got)\n%s", diff)
+	}
+}
+
+// listening returns the addresses on which a process listens, from /proc.
+func listening(t *testing.T, pid int) []string {
+	t.Helper()
+	mine := map[string]bool{}
+	fds, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+	if err != nil || len(fds) == 0 {
+		t.Fatalf("no descriptors: %v", err)
+	}
+	for _, fd := range fds {
+		if target, err := os.Readlink(fd); err == nil && strings.HasPrefix(target, "socket:[") {
+			mine[strings.Trim(target, "socket:[]")] = true
+		}
+	}
+	var list []string
+	for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		text, err := os.ReadFile(file)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // no IPv6
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			f := strings.Fields(line)
+			if len(f) < 10 || f[3] != "0A" || !mine[f[9]] {
+				continue
+			}
+			var port int
+			host, hexPort, _ := strings.Cut(f[1], ":")
+			if _, err := fmt.Sscanf(hexPort, "%X", &port); err != nil {
+				t.Fatal(err)
+			}
+			if host == "0100007F" {
+				host = "127.0.0.1"
+			}
+			list = append(list, fmt.Sprintf("%s:%d", host, port))
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// TestSlowConnections holds a thousand connections that never say all they
+// began to, half of them in the header and half in the body of a well signed
+// push. Others must not notice. S11
+func TestSlowConnections(t *testing.T) {
+	t.Parallel()
+	p := launch(t, nil, binary(t, "echostr"), "serve", "-c", write(t, "echostr.yaml", modesYAML(", bot: sample")))
+	base := p.waitFor(t, `account plain: (http://[^/]+)/wx/plain`)
+	timestamp := fmt.Sprint(time.Now().Unix())
+	head := "POST /wx/plain?timestamp=" + timestamp + "&nonce=1&signature=" + wxcrypt.Signature(modes[0].Token, timestamp, "1") + " HTTP/1.1\r\nHost: x\r\n"
+	begin := time.Now()
+	var slow sync.WaitGroup
+	for i := range 1000 {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := head
+		if i%2 == 0 {
+			text += "Content-Length: 1000\r\n\r\n<xml>"
+		}
+		if _, err := io.WriteString(conn, text); err != nil {
+			t.Fatal(err)
+		}
+		slow.Go(func() {
+			defer conn.Close()
+			_, _ = io.Copy(io.Discard, conn) // until the server closes it
+		})
+	}
+	for i := range 100 {
+		w := wechat(t, base, modes[i%3], simulator.Rules{})
+		r, err := w.Send(t.Context(), simulator.Text("你好"))
+		if err != nil || r.Verdict.Reply == nil || r.Pushes[0].Duration > time.Second {
+			t.Fatalf("push %d: %v %v", i, r, err)
+		}
+	}
+	if time.Since(begin) > 2500*time.Millisecond {
+		t.Logf("the machine was too slow: the connections may have been closed before the last push")
+	}
+	slow.Wait()
+	if took := time.Since(begin); took > 8*time.Second {
+		t.Errorf("the slow connections were closed only after %v", took)
+	}
+}

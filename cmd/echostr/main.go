@@ -1,0 +1,147 @@
+// Echostr is the message server for WeChat Official Accounts (微信公众号).
+//
+// Exit codes:
+//
+//	0   all is well
+//	1   it failed; of push: the user would see the fault notice, or the answer is wrong;
+//	    of decode: the push or reply must be refused
+//	2   the command line is wrong
+//	70  serve: the process cannot go on and should be restarted
+//	78  the configuration is wrong
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/echostr/echostr/internal/config"
+	"github.com/echostr/echostr/server"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	term := &terminal{in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Environ()}
+	os.Exit(term.report(run(ctx, os.Args[1:], term)))
+}
+
+// terminal is what a command reads from and writes to.
+type terminal struct {
+	in       io.Reader
+	out, err io.Writer
+	env      []string
+}
+
+// command is the whole command line.
+type command struct {
+	Dev     devCommand     `cmd:"" help:"Start a server with a development account and the demo bot. Needs no configuration."`
+	Push    pushCommand    `cmd:"" help:"Send a message to a server as WeChat does, and say what the user would see."`
+	Serve   serveCommand   `cmd:"" help:"Start the server with the accounts of a configuration file."`
+	Decode  decodeCommand  `cmd:"" help:"Print a captured push or reply as JSON, verified and opened if it is encrypted."`
+	Account accountCommand `cmd:"" help:"Make the configuration of a new account."`
+	Turn    turnCommand    `cmd:"" help:"Look at the messages of a running server."`
+	Config  configCommand  `cmd:"" help:"Check a configuration file."`
+	Version versionCommand `cmd:"" help:"Print the version."`
+}
+
+const description = `The message server for WeChat Official Accounts (微信公众号).
+
+Try it: start "echostr dev", and in a second terminal "echostr push text 你好".`
+
+// run does what args say.
+func run(ctx context.Context, args []string, term *terminal) (err error) {
+	var cli command
+	parser, err := kong.New(&cli,
+		kong.Name("echostr"),
+		kong.Description(description),
+		kong.Writers(term.out, term.err),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(term, &cli),
+		kong.Vars{"default_config": defaultConfig},
+		kong.ExplicitGroups([]kong.Group{
+			{Key: "server", Title: "The server:"},
+			{Key: "message", Title: "The message:"},
+			{Key: "rules", Title: "WeChat's rules:"},
+			{Key: "envelope", Title: "The envelope (加密消息):"},
+		}),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100, NoExpandSubcommands: true}),
+		kong.Exit(func(code int) { panic(helped(code)) }), // after --help
+	)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		switch v := recover().(type) {
+		case nil:
+		case helped:
+			err = nil
+		default:
+			panic(v)
+		}
+	}()
+	if len(args) == 0 {
+		_, _ = parser.Parse([]string{"--help"})
+		return nil
+	}
+	chosen, err := parser.Parse(args)
+	if err != nil {
+		at := "echostr"
+		if parse, ok := errors.AsType[*kong.ParseError](err); ok && parse.Context.Selected() != nil {
+			at = strings.TrimSpace(parse.Context.Selected().FullPath())
+		}
+		return usageError{fmt.Errorf("%w; `%s --help` shows what is possible", err, at)}
+	}
+	return chosen.Run()
+}
+
+type helped int
+
+// usageError is an error of the command line.
+type usageError struct{ error }
+
+func usage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// errShown is a failure of which everything has been said.
+var errShown = errors.New("failed")
+
+// Exit codes beside 0.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+	exitFatal  = 70 // EX_SOFTWARE
+	exitConfig = 78 // EX_CONFIG
+)
+
+// report prints err and returns the exit code.
+func (t *terminal) report(err error) int {
+	if err == nil {
+		return 0
+	}
+	if wrong, ok := errors.AsType[config.Errors](err); ok {
+		for _, e := range wrong {
+			fmt.Fprintln(t.err, e)
+		}
+		return exitConfig
+	}
+	if !errors.Is(err, errShown) {
+		fmt.Fprintf(t.err, "echostr: %s\n", printable(err.Error()))
+	}
+	if _, ok := errors.AsType[usageError](err); ok {
+		return exitUsage
+	}
+	switch {
+	case errors.Is(err, server.ErrConfig):
+		return exitConfig
+	case errors.Is(err, server.ErrFatal):
+		return exitFatal
+	}
+	return exitFailed
+}

@@ -1,0 +1,272 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/echostr/echostr/internal/config"
+	"github.com/echostr/echostr/server"
+)
+
+const vectors = "../../testdata/vectors"
+
+// Where the user who runs the tests has his state.
+var home, cacheHome = os.Getenv("HOME"), os.Getenv("XDG_CACHE_HOME")
+
+// TestMain keeps the tests away from the state of the user who runs them.
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "echostr-test-*")
+	if err != nil {
+		panic(err)
+	}
+	os.Setenv("XDG_CACHE_HOME", dir) // on Linux
+	os.Setenv("HOME", dir)           // on macOS
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+type result struct {
+	code     int
+	out, err string
+}
+
+// execute runs a command line in this process.
+func execute(t *testing.T, stdin string, args ...string) result {
+	t.Helper()
+	var out, errs bytes.Buffer
+	term := &terminal{in: strings.NewReader(stdin), out: &out, err: &errs}
+	code := term.report(run(t.Context(), args, term))
+	return result{code, out.String(), errs.String()}
+}
+
+func write(t *testing.T, name, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestUsage(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		args string
+		want string // in the one sentence on the standard error
+	}{
+		{"psh", `did you mean "push"?`},
+		{"push", "say what to send"},
+		{"push txt 你好", `did you mean "text"?`},
+		{"push hologram", "the kinds are text, image"},
+		{"push text", "`echostr push text CONTENT`"},
+		{"push unsubscribe now", "`echostr push unsubscribe`"},
+		{"push text 你好 --scene 1", "--scene is for subscribe"},
+		{"push image --recognition x", "--recognition is for voice"},
+		{"push subscribe --menu-id 1", "--menu-id is for text"},
+		{"push text 你好 --keep", "--keep is for"},
+		{"push location 23", "latitude and a longitude"},
+		{"push location 100 20", "is no place"},
+		{"push location NaN 20", "is no place"},
+		{"push a.xml b", "one file"},
+		{"push text x --pushes 0", "--pushes"},
+		{"push text x --mode open", "--mode"},
+		{"push text x --url nonsense", "http://host/path"},
+		{"push text x --token abc --mode safe", "AppID"},
+		{"push --check text x", "--check sends no message"},
+		{"push text x --account a", "-c FILE"},
+		{"decode", "<file>"},
+		{"decode - --token T", "--encoding-aes-key"},
+		{"turn", `"ls", "show"`},
+		{"turn show abc", "too short"},
+		{"turn ls --state lost", "running, answered"},
+		{"turn ls --limit 0", "--limit"},
+		{"turn ls --admin 127.0.0.1:1", "--token-file"},
+		{"account new Shop", "small letters"},
+		{"account new shop --app-id gh_123456789012", "16 hexadecimal digits"},
+		{"dev --listen 0.0.0.0:8080", "everybody knows the token"},
+		{"dev --admin :8081", "everybody knows the token"},
+		{"dev --bot none", "--bot"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.args, func(t *testing.T) {
+			t.Parallel()
+			args := strings.Fields(tt.args)
+			if strings.HasPrefix(tt.args, "turn show") {
+				args = append(args, "--admin", "127.0.0.1:1", "--token-file", "none")
+			}
+			got := execute(t, "", args...)
+			if got.code != exitUsage || got.out != "" || !strings.Contains(got.err, tt.want) || strings.Count(got.err, "\n") != 1 {
+				t.Errorf("%+v, want code 2 and %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestReport(t *testing.T) {
+	t.Parallel()
+	cause := errors.New("cause")
+	for _, tt := range []struct {
+		err  error
+		code int
+		out  string
+	}{
+		{nil, 0, ""},
+		{cause, 1, "echostr: cause\n"},
+		{errShown, 1, ""},
+		{usage("wrong %d", 7), 2, "echostr: wrong 7\n"},
+		{fmt.Errorf("%w: %w", server.ErrFatal, cause), 70, "echostr: the server cannot go on: cause\n"},
+		{fmt.Errorf("%w: %w", server.ErrConfig, cause), 78, "echostr: the configuration is wrong: cause\n"},
+		{errors.New("a\x1b[2Jb"), 1, "echostr: a\ufffd[2Jb\n"},
+	} {
+		var out bytes.Buffer
+		if code := (&terminal{err: &out}).report(tt.err); code != tt.code || out.String() != tt.out {
+			t.Errorf("%v: %d %q, want %d %q", tt.err, code, out.String(), tt.code, tt.out)
+		}
+	}
+}
+
+func TestHelp(t *testing.T) {
+	t.Parallel()
+	for args, want := range map[string]string{
+		"": "echostr push text 你好", "--help": "Commands:", "push --help": "subscribe", "dev --help": "慢 8",
+		"serve --help": "78", "decode --help": "--typed", "account new --help": "--app-id", "turn ls --help": "--since", "config check --help": "echostr.yaml",
+	} {
+		if got := execute(t, "", strings.Fields(args)...); got.code != 0 || !strings.Contains(got.out, want) {
+			t.Errorf("%q: %+v, want %q", args, got, want)
+		}
+	}
+	// Every kind is in the help of push.
+	got := execute(t, "", "push", "--help")
+	for _, k := range kinds {
+		if !strings.Contains(got.out, "\n    "+k.name+" ") {
+			t.Errorf("%s is not in\n%s", k.name, got.out)
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	if got := execute(t, "", "version"); got.code != 0 || !strings.HasPrefix(got.out, "echostr ") || !strings.Contains(got.out, "go1.") {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestAccountNew(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for range 40 {
+		got := execute(t, "", "account", "new", "shop", "--app-id", "wxb11529c136998cb6", "--mode", "compatible", "--verified")
+		cfg, err := config.Load(write(t, "echostr.yaml", got.out), nil)
+		if err != nil || got.code != 0 {
+			t.Fatalf("%v\n%+v", err, got)
+		}
+		a := cfg.Accounts[0]
+		token, key := a.Token.Reveal(), a.EncodingAESKey.Reveal()
+		if len(token) != 32 || token[0] != 'z' || len(key) != 43 || seen[token] || seen[key] || a.Mode != "compatible" || !a.Verified || len(cfg.Warnings) > 0 {
+			t.Fatalf("%+v\n%s", a, got.out)
+		}
+		seen[token], seen[key] = true, true
+		for _, s := range []string{token, key} {
+			if !strings.Contains(got.err, s) || strings.Trim(s, alphanumeric) != "" {
+				t.Fatalf("%q is not to be pasted:\n%s", s, got.err)
+			}
+		}
+	}
+	got := execute(t, "", "account", "new", "shop")
+	if cfg, err := config.Load(write(t, "echostr.yaml", got.out), nil); err != nil || cfg.Accounts[0].Mode != "safe" {
+		t.Errorf("without an AppID: %v\n%s", err, got.out)
+	}
+	if !strings.Contains(got.err, "app_id") {
+		t.Errorf("nothing about the AppID:\n%s", got.err)
+	}
+}
+
+func TestConfigCheck(t *testing.T) {
+	t.Parallel()
+	yaml := execute(t, "", "account", "new", "shop").out
+	if got := execute(t, "", "config", "check", write(t, "echostr.yaml", yaml)); got.code != 0 || !strings.Contains(got.out, "safe, 安全模式") {
+		t.Errorf("%+v", got)
+	}
+	bad := write(t, "bad.yaml", strings.Replace(yaml, "mode: safe", "mode: open", 1))
+	for _, args := range [][]string{{"config", "check", bad}, {"serve", "-c", bad}, {"push", "-c", bad, "text", "x"}} {
+		got := execute(t, "", args...)
+		if got.code != exitConfig || !strings.Contains(got.err, bad+":6:") || !strings.Contains(got.err, "accounts[0].mode") {
+			t.Errorf("%v: %+v", args, got)
+		}
+	}
+	if got := execute(t, "", "serve", "-c", filepath.Join(t.TempDir(), "none.yaml")); got.code != exitConfig || !strings.Contains(got.err, "echostr account new") {
+		t.Errorf("no file: %+v", got)
+	}
+}
+
+// S30: what everybody knows is refused.
+func TestServeRefusesTheDevelopmentAccount(t *testing.T) {
+	t.Parallel()
+	file := write(t, "echostr.yaml", `
+listen: 127.0.0.1:0
+admin: 127.0.0.1:0
+accounts:
+  - name: dev
+    app_id: `+config.DevelopmentAppID+`
+    token: `+config.DevelopmentToken+`
+    mode: plain
+    bot: demo
+    allow_weak_token: true
+`)
+	got := execute(t, "", "serve", "-c", file)
+	if got.code != exitConfig || !strings.Contains(got.err, "accounts[0].token") || strings.Contains(got.err, config.DevelopmentToken) {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestTable(t *testing.T) {
+	t.Parallel()
+	table := newTable("KEY", "WHAT")
+	table.add("语音", "voice")
+	table.add("👨‍👩‍👧", "one family, drawn as three")
+	table.add("e\u0301t", "")
+	table.add("abcdefg", "x")
+	var b bytes.Buffer
+	table.write(&b)
+	want := "KEY      WHAT\n语音     voice\n👨‍👩‍👧   one family, drawn as three\ne\u0301t\nabcdefg  x\n"
+	if b.String() != want {
+		t.Errorf("\n%s\nwant\n%s", b.String(), want)
+	}
+}
+
+func TestPrintable(t *testing.T) {
+	t.Parallel()
+	if got := printable("a\x1b[2J\x07\tb\r\n\u202e早\xff"); got != "a\ufffd[2J\ufffd\tb\ufffd\n\ufffd早\ufffd" {
+		t.Errorf("%q", got)
+	}
+	if got := oneLine("一二三\n四五六七", 9); got != "一二三 …" || width(got) > 9 {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestShortDurations(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[time.Duration]string{
+		0: "0s", 1234567: "1ms", 8*time.Second + 12345678: "8.01s", time.Minute: "1m", 90 * time.Second: "1m30s", 10 * time.Hour: "10h", 10 * time.Minute: "10m",
+	} {
+		if got := short(d); got != want {
+			t.Errorf("%v: %s, want %s", d, got, want)
+		}
+	}
+}

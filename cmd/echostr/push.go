@@ -1,0 +1,268 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/echostr/echostr/callback"
+	"github.com/echostr/echostr/internal/config"
+	"github.com/echostr/echostr/simulator"
+)
+
+const (
+	defaultURL  = "http://127.0.0.1:8080" + callback.PathPrefix + config.DevelopmentName
+	defaultMode = "plain"
+)
+
+type pushCommand struct {
+	Kind string   `arg:"" optional:"" help:"What is sent, as below, or an XML file."`
+	Args []string `arg:"" optional:"" help:"What the kind needs."`
+
+	URL            string `placeholder:"URL" help:"The server. Defaults to the running echostr dev." group:"server"`
+	Token          string `placeholder:"TOKEN" help:"令牌. Defaults to that of echostr dev." group:"server"`
+	Mode           string `enum:",plain,compatible,safe" default:"" placeholder:"MODE" help:"plain, compatible or safe. Defaults to that of the running echostr dev, else plain." group:"server"`
+	EncodingAESKey string `name:"encoding-aes-key" placeholder:"KEY" help:"消息加解密密钥, for compatible and safe." group:"server"`
+	AppID          string `name:"app-id" placeholder:"ID" help:"开发者ID, for compatible and safe." group:"server"`
+	OriginalID     string `placeholder:"ID" help:"原始ID, the account in messages." group:"server"`
+	Config         string `short:"c" placeholder:"FILE" help:"Take all of these from a configuration." group:"server"`
+	Account        string `placeholder:"NAME" help:"The account in it, if it has several." group:"server"`
+
+	User        string  `placeholder:"OPENID" help:"Who sends." group:"message"`
+	Scene       string  `placeholder:"S" help:"subscribe: the scene of the QR code." group:"message"`
+	Recognition *string `placeholder:"TEXT" help:"voice: what was recognised; may be empty." group:"message"`
+	MenuID      string  `placeholder:"ID" help:"text: the id of the entry that was tapped (bizmsgmenuid)." group:"message"`
+	Keep        bool    `help:"FILE: keep its MsgId and CreateTime, byte for byte." group:"message"`
+
+	Once             bool          `help:"Push once, without retries." group:"rules"`
+	Pushes           int           `default:"3" placeholder:"N" help:"How often WeChat pushes in all: 3 or 4 (${default})." group:"rules"`
+	Repeat           int           `placeholder:"N" help:"Send the same message N more times after its answer, as duplicates." group:"rules"`
+	Fresh            bool          `help:"Sign every retry anew." group:"rules"`
+	WaitAfterFailure bool          `help:"Retry what failed at once only when its 5 s have passed." group:"rules"`
+	LoseFirst        int           `placeholder:"N" help:"Let the first N pushes never arrive." group:"rules"`
+	Timeout          time.Duration `default:"5s" placeholder:"5s" help:"When a push is cut." group:"rules"`
+	Check            bool          `help:"Send no message, but the check that WeChat makes when the URL is saved (接入验证)." group:"rules"`
+	JSON             bool          `name:"json" help:"Print JSON: one object for the message, and one for each duplicate." group:"rules"`
+}
+
+func (c *pushCommand) Help() string {
+	var b strings.Builder
+	b.WriteString("Kinds:\n\n")
+	for _, k := range kinds {
+		b.WriteString(fmt.Sprintf("  %-42s %s\n", strings.TrimSpace(k.name+" "+k.args), k.about))
+	}
+	b.WriteString("  " + fmt.Sprintf("%-42s %s\n", "FILE.xml or -", "a captured push, sent as a new message"))
+	b.WriteString(`
+A push that is not answered in 5 s is cut, and the same message pushed again, 3 times in all. Every message gets a new MsgId and CreateTime.
+
+Exit codes: 0 the answer is good (a reply or success), 1 the user would see the fault notice or the answer is wrong, 2 wrong command line.
+
+Examples:
+
+  echostr push text 你好
+  echostr push text "慢 8"
+  echostr push subscribe --scene 123123
+  echostr push --url https://example.com/wx/shop -c echostr.yaml text 你好
+  echostr push --check --url https://example.com/wx --token TOKEN`)
+	return b.String()
+}
+
+func (c *pushCommand) Run(ctx context.Context, term *terminal) error {
+	if c.Kind == "" && !c.Check {
+		return usage("say what to send, like `echostr push text 你好`; `echostr push --help` lists the kinds")
+	}
+	if c.Kind != "" && c.Check {
+		return usage("--check sends no message; leave %q out", c.Kind)
+	}
+	if c.Pushes < 1 || c.Pushes > 10 || c.Repeat < 0 || c.Timeout < time.Millisecond {
+		return usage("--pushes lies between 1 and 10, --repeat is not negative, and --timeout is at least 1ms")
+	}
+	account, err := c.account(term)
+	if err != nil {
+		return err
+	}
+	p := &pushPrinter{w: term.out, quiet: c.JSON, timeout: c.Timeout}
+	wechat, err := simulator.New(simulator.Config{
+		Account: account,
+		User:    c.User,
+		Rules: simulator.Rules{
+			Timeout: c.Timeout, Pushes: c.pushes(), FreshRetries: c.Fresh,
+			WaitAfterFailure: c.WaitAfterFailure, LoseFirst: c.LoseFirst,
+		},
+		PushStarted: p.started,
+		PushEnded:   p.ended,
+	})
+	if err != nil {
+		return usageError{withoutPackage(err)}
+	}
+	if c.Check {
+		return c.check(ctx, term, wechat, account)
+	}
+	m, err := c.message(term)
+	if err != nil {
+		return withoutPackage(err)
+	}
+	if c.User != "" {
+		m.FromUserName = c.User
+	}
+	if c.OriginalID != "" {
+		m.ToUserName = c.OriginalID
+	}
+	p.target(c.describe(), account)
+	report, err := wechat.Send(ctx, m)
+	if err := p.report(report, err); err != nil {
+		return err
+	}
+	failed := !report.Verdict.OK()
+	for i := range c.Repeat {
+		p.duplicate(i+1, c.Repeat)
+		again, err := wechat.Repeat(ctx, report)
+		if err := p.report(again, err); err != nil {
+			return err
+		}
+		p.compare(report, again)
+		failed = failed || !again.Verdict.OK()
+	}
+	if failed {
+		return errShown
+	}
+	return nil
+}
+
+func (c *pushCommand) pushes() int {
+	if c.Once {
+		return 1
+	}
+	return c.Pushes
+}
+
+// describe is the message in the words of the command line.
+func (c *pushCommand) describe() string {
+	what := c.Kind
+	if len(c.Args) > 0 {
+		what += " " + strings.Join(c.Args, " ")
+	}
+	if c.Scene != "" {
+		what += " (scene " + c.Scene + ")"
+	}
+	return oneLine(what, 60)
+}
+
+// account says whom to push to: what the flags say, then the configuration,
+// then the development account.
+func (c *pushCommand) account(term *terminal) (simulator.Account, error) {
+	var a simulator.Account
+	switch {
+	case c.Config != "":
+		var err error
+		if a, err = c.configured(term); err != nil {
+			return a, err
+		}
+	case c.Account != "":
+		return a, usage("--account names an account of a configuration; give that with -c FILE")
+	case c.Token == "" || c.Token == config.DevelopmentToken:
+		a = simulator.Account{
+			URL: defaultURL, Token: config.DevelopmentToken, Mode: defaultMode,
+			AppID: config.DevelopmentAppID, EncodingAESKey: config.DevelopmentEncodingAESKey, OriginalID: config.DevelopmentOriginalID,
+		}
+		if c.URL == "" {
+			if state, ok := runningDev(); ok {
+				a.URL, a.Mode = state.URL, simulator.Mode(state.Mode)
+			}
+		}
+	default:
+		a = simulator.Account{URL: defaultURL, Mode: defaultMode}
+	}
+	override(&a.URL, c.URL)
+	override(&a.Token, c.Token)
+	override((*string)(&a.Mode), c.Mode)
+	override(&a.EncodingAESKey, c.EncodingAESKey)
+	override(&a.AppID, c.AppID)
+	override(&a.OriginalID, c.OriginalID)
+	return a, nil
+}
+
+func override(p *string, v string) {
+	if v != "" {
+		*p = v
+	}
+}
+
+// configured returns an account of the configuration file.
+func (c *pushCommand) configured(term *terminal) (simulator.Account, error) {
+	cfg, err := config.Load(c.Config, term.env)
+	if err != nil {
+		return simulator.Account{}, err
+	}
+	var names []string
+	for i := range cfg.Accounts {
+		a := &cfg.Accounts[i]
+		names = append(names, a.Name)
+		if a.Name != c.Account && (c.Account != "" || len(cfg.Accounts) > 1) {
+			continue
+		}
+		return simulator.Account{
+			URL:   "http://" + reachable(cfg.Listen) + callback.PathPrefix + a.Name,
+			Token: a.Token.Reveal(), Mode: simulator.Mode(a.Mode),
+			AppID: a.AppID, EncodingAESKey: a.EncodingAESKey.Reveal(), OriginalID: a.OriginalID,
+		}, nil
+	}
+	return simulator.Account{}, usage("say which account with --account; %s has %s", c.Config, strings.Join(names, ", "))
+}
+
+// reachable is where a listener on all addresses is reached from here.
+func reachable(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {
+		return net.JoinHostPort("127.0.0.1", port)
+	}
+	return listen
+}
+
+func (c *pushCommand) check(ctx context.Context, term *terminal, wechat *simulator.WeChat, a simulator.Account) error {
+	result, err := wechat.Verify(ctx)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		err := printJSON(term.out, checkJSON{OK: result.OK(), Problem: result.Problem, Why: result.Why, Push: newPushJSON(result.Push, result.Push.Start)})
+		if err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintf(term.out, "check of the URL (接入验证): %s\n%s\n", a.URL, printable(result.String()))
+	}
+	if !result.OK() {
+		return errShown
+	}
+	return nil
+}
+
+// withoutPackage drops the name of the package from the sentence.
+func withoutPackage(err error) error {
+	if text, ok := strings.CutPrefix(err.Error(), "simulator: "); ok {
+		if _, isUsage := errors.AsType[usageError](err); isUsage {
+			return usageError{errors.New(text)}
+		}
+		return errors.New(text)
+	}
+	return err
+}
+
+type checkJSON struct {
+	OK      bool     `json:"ok"`
+	Problem string   `json:"problem,omitempty"`
+	Why     string   `json:"why"`
+	Push    pushJSON `json:"push"`
+}
+
+func printJSON(w interface{ Write([]byte) (int, error) }, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}

@@ -1,0 +1,248 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/echostr/echostr/server"
+)
+
+// output collects what a command prints while it runs.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+// waitFor waits for a match of the expression and returns its first group.
+func (o *output) waitFor(t *testing.T, expression string) string {
+	t.Helper()
+	re := regexp.MustCompile(expression)
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if m := re.FindStringSubmatch(o.String()); m != nil {
+			return m[len(m)-1]
+		}
+	}
+	t.Fatalf("%s did not come in\n%s", expression, o)
+	return ""
+}
+
+// startDev runs `echostr dev` in this process and returns the URL of its account.
+func startDev(t *testing.T, args ...string) string {
+	t.Helper()
+	var out output
+	ctx, cancel := context.WithCancel(context.Background())
+	term := &terminal{out: &out, err: &out}
+	ended := make(chan error, 1)
+	go func() {
+		ended <- run(ctx, append([]string{"dev", "--listen=127.0.0.1:0", "--admin=127.0.0.1:0"}, args...), term)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("dev: %v", err)
+		}
+		if _, ok := readState(); ok {
+			t.Error("dev has left its state behind")
+		}
+	})
+	return out.waitFor(t, `服务器地址\) +(http://\S+)\n`)
+}
+
+// TestDevAndPush is the first minute with echostr: it sends every kind, and
+// push and turn find the server by themselves. Not parallel: there is one state.
+func TestDevAndPush(t *testing.T) {
+	for _, mode := range []string{"plain", "safe"} {
+		t.Run(mode, func(t *testing.T) {
+			url := startDev(t, "--mode", mode)
+			tests := []struct {
+				args []string
+				want string
+			}{
+				{[]string{"text", "你好"}, "text: 你好\n"},
+				{[]string{"text", "你好", "世界"}, "text: 你好 世界\n"},
+				{[]string{"text", "一", "--menu-id", "7"}, "text: 一\n"},
+				{[]string{"text", "--", "-5"}, "text: -5\n"},
+				{[]string{"text", "图文"}, "news:"},
+				{[]string{"text", "错误"}, "nothing"},
+				{[]string{"text", "崩溃"}, "nothing"},
+				{[]string{"image"}, "I love you, itcast!"},
+				{[]string{"voice"}, "text: 未识别"},
+				{[]string{"voice", "--recognition", ""}, "text: 未识别"},
+				{[]string{"voice", "--recognition", "天气"}, "text: 天气"},
+				{[]string{"video"}, "I love you, itcast!"},
+				{[]string{"shortvideo"}, "I love you, itcast!"},
+				{[]string{"location"}, "I love you, itcast!"},
+				{[]string{"location", "--", "-33.86", "151.21", "悉尼"}, "I love you, itcast!"},
+				{[]string{"link"}, "I love you, itcast!"},
+				{[]string{"file", "合同.pdf"}, "I love you, itcast!"},
+				{[]string{"subscribe"}, "text: 感谢您的关注!\n"},
+				{[]string{"subscribe", "--scene", "123123"}, "text: 感谢您的关注!场景值:123123\n"},
+				{[]string{"unsubscribe", "--user", "oWhoseDataIsErased"}, "nothing"},
+				{[]string{"scan", "123123"}, "text: 您扫描的场景值为:123123\n"},
+				{[]string{"click", "KEY"}, "nothing"},
+				{[]string{"view", "https://example.com/"}, "nothing"},
+				{[]string{"locate"}, "nothing"},
+				{[]string{filepath.Join(vectors, "messages/seed-SCAN.xml")}, "text: 您扫描的场景值为:SCENE_VALUE\n"},
+				{[]string{filepath.Join(vectors, "messages/seed-text-doc.xml")}, "text: this is a test\n"},
+				{[]string{"--check"}, "accepted"},
+				{[]string{"text", "早", "--repeat", "2", "--fresh"}, "byte for byte"},
+				{[]string{"text", "早", "--lose-first", "1"}, "push 2 answered"},
+			}
+			for _, tt := range tests {
+				got := execute(t, "", append([]string{"push"}, tt.args...)...)
+				if got.code != 0 || got.err != "" || !strings.Contains(got.out, tt.want) {
+					t.Errorf("%v: %+v, want %q", tt.args, got, tt.want)
+				}
+				if !strings.Contains(got.out, url) {
+					t.Fatalf("%v did not find the server %s: %s", tt.args, url, got.out)
+				}
+			}
+
+			got := execute(t, "", "turn", "ls", "-n", "100", "--state=failed,answered")
+			if got.code != 0 || !strings.Contains(got.out, "event SCAN") || !strings.Contains(got.out, "panic") || strings.Contains(got.out, "silent") {
+				t.Errorf("turn ls: %+v", got)
+			}
+			got = execute(t, "", "turn", "ls", "--json")
+			var list server.TurnList
+			if err := json.Unmarshal([]byte(got.out), &list); err != nil || len(list.Turns) < 10 {
+				t.Fatalf("turn ls --json: %v %+v", err, got)
+			}
+			key := list.Turns[1].Key // sent three times
+			got = execute(t, "", "turn", "show", key[:shownKey])
+			if got.code != 0 || !strings.Contains(got.out, key) || !strings.Contains(got.out, "message (消息)\n<xml>") || !strings.Contains(got.out, "push 1") {
+				t.Errorf("turn show: %+v", got)
+			}
+			if got := execute(t, "", "turn", "show", "00000000"); got.code != exitFailed || !strings.Contains(got.err, "no turn has a key") {
+				t.Errorf("turn show of none: %+v", got)
+			}
+			// Another token is refused, and push says what that may mean.
+			got = execute(t, "", "push", "text", "x", "--url", url, "--token", "z0000000000000000000", "--mode", "plain", "--once")
+			if got.code != exitFailed || !strings.Contains(got.out, "403") || !strings.Contains(got.out, "hint: ") || strings.Contains(got.out+got.err, "z000") {
+				t.Errorf("with another token: %+v", got)
+			}
+		})
+	}
+	if got := execute(t, "", "turn", "ls"); got.code != exitFailed || !strings.Contains(got.err, "no server answers") {
+		t.Errorf("turn ls without a server: %+v", got)
+	}
+}
+
+func TestPushWithConfiguration(t *testing.T) {
+	yaml := execute(t, "", "account", "new", "shop", "--app-id", "wxb11529c136998cb6").out
+	file := write(t, "echostr.yaml", "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\n"+yaml)
+	var out output
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- run(ctx, []string{"serve", "-c", file}, &terminal{out: &out, err: &out}) }()
+	url := out.waitFor(t, `account shop: (http://\S+) \(safe, 安全模式\)\n`)
+	admin := out.waitFor(t, `admin: http://(\S+)\n`)
+	got := execute(t, "", "push", "-c", file, "--url", url, "text", "你好", "--json")
+	var report reportJSON
+	if err := json.Unmarshal([]byte(got.out), &report); err != nil || got.code != 0 || !report.OK || report.Sees != "reply" || !report.Reply.Sealed || report.Reply.Content != "你好" {
+		t.Errorf("%v %+v", err, got)
+	}
+	got = execute(t, "", "turn", "ls", "--admin", admin, "--token-file", filepath.Join(filepath.Dir(file), "echostr.admin-token"))
+	if got.code != 0 || !strings.Contains(got.out, "shop") {
+		t.Errorf("turn ls: %+v", got)
+	}
+	if got := execute(t, "", "turn", "ls", "--admin", admin, "--token-file", filepath.Join(t.TempDir(), "none")); got.code != exitFailed || !strings.Contains(got.err, "--token-file") {
+		t.Errorf("turn ls without the token: %+v", got)
+	}
+	if got := execute(t, "", "push", "-c", file, "--account", "other", "text", "x"); got.code != exitUsage || !strings.Contains(got.err, "shop") {
+		t.Errorf("another account: %+v", got)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestPushVerdicts sends to servers that answer wrongly.
+func TestPushVerdicts(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		answer http.HandlerFunc
+		args   []string
+		code   int
+		want   string
+	}{
+		{"empty", func(http.ResponseWriter, *http.Request) {}, nil, 0, "nothing"},
+		{"success with a line end", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "success\n") }, nil, 1, "该公众号提供的服务出现故障"},
+		{"JSON", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"errcode":0}`) }, nil, 1, "JSON"},
+		{"500", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, nil, 1, "all 3 pushes failed"},
+		{"500 four times", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, []string{"--pushes=4"}, 1, "all 4 pushes failed"},
+		{"500 once", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, []string{"--once"}, 1, "the push failed"},
+		{"hangs", func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body); <-r.Context().Done() }, []string{"--timeout=50ms"}, 1, "no answer in 50ms, cut (超时断开)"},
+		{"wrong echostr", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }, []string{"--check"}, 1, "Token 验证失败"},
+		{"an escape sequence", func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			from := regexp.MustCompile(`<FromUserName>.*</FromUserName>`).FindString(string(body))
+			to := regexp.MustCompile(`<ToUserName>.*</ToUserName>`).FindString(string(body))
+			swap := strings.NewReplacer("FromUserName", "ToUserName", "ToUserName", "FromUserName")
+			_, _ = io.WriteString(w, "<xml>"+swap.Replace(from)+swap.Replace(to)+"<CreateTime>1</CreateTime><MsgType>text</MsgType><Content>a\u009bb</Content></xml>")
+		}, nil, 0, "text: a\ufffdb"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			srv := httptest.NewServer(tt.answer)
+			t.Cleanup(srv.Close)
+			args := append([]string{"push", "--url", srv.URL}, tt.args...)
+			if len(tt.args) == 0 || tt.args[0] != "--check" {
+				args = append(args, "text", "你好")
+			}
+			if got := execute(t, "", args...); got.code != tt.code || !strings.Contains(got.out, tt.want) {
+				t.Errorf("%+v, want %d and %q", got, tt.code, tt.want)
+			}
+		})
+	}
+}
+
+func TestDevState(t *testing.T) {
+	stale := devState{PID: 1, URL: "http://127.0.0.1:1/wx/dev", Mode: "safe", Admin: "127.0.0.1:1"}
+	if err := stale.save(); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(stateFile())
+	if _, ok := runningDev(); ok {
+		t.Error("a server that was killed counts as running")
+	}
+	a, err := (&pushCommand{}).account(&terminal{})
+	if err != nil || a.URL != defaultURL || a.Mode != defaultMode {
+		t.Errorf("push goes to %v %s, %v", a, a.URL, err)
+	}
+	other := stale
+	other.PID++
+	other.remove()
+	if s, ok := readState(); !ok || s != stale {
+		t.Error("another server has removed the state")
+	}
+	stale.remove()
+	if _, ok := readState(); ok {
+		t.Error("the state is still there")
+	}
+}

@@ -1,0 +1,57 @@
+// Witness is `echostr serve` with a bot that leaves a witness: for every start
+// of its handler it appends the key and the attempt to a file, outside of all
+// that the server knows about itself. The end-to-end test counts the lines.
+//
+//	witness CONFIG FILE DELAY
+package main
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/echostr/echostr"
+	"github.com/echostr/echostr/internal/bots"
+	"github.com/echostr/echostr/server"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1], os.Args[2], os.Args[3]); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context, configuration, file, wait string) error {
+	cfg, err := server.Load(configuration, nil)
+	if err != nil {
+		return err
+	}
+	delay, err := time.ParseDuration(wait)
+	if err != nil {
+		return err
+	}
+	witness, err := os.OpenFile(file, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	sample := bots.Sample()
+	srv, err := server.New(cfg, &server.Options{Handler: echostr.HandlerFunc(func(ctx context.Context, m echostr.Message) (echostr.Reply, error) {
+		turn, _ := echostr.TurnFrom(ctx)
+		if _, err := fmt.Fprintf(witness, "%s %s %d %s\n", turn.Account(), turn.Key(), turn.Attempt(), m.Head().FromUserName); err != nil {
+			return nil, err
+		}
+		time.Sleep(delay)
+		return sample.Handle(ctx, m)
+	})})
+	if err != nil {
+		return err
+	}
+	fmt.Printf("listening: http://%s\n", srv.Addr())
+	return srv.Run(ctx)
+}

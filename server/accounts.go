@@ -1,0 +1,63 @@
+package server
+
+import (
+	"time"
+
+	"github.com/echostr/echostr"
+	"github.com/echostr/echostr/callback"
+	"github.com/echostr/echostr/internal/bots"
+	"github.com/echostr/echostr/internal/config"
+)
+
+// accounts translates the configured accounts, which have been checked.
+func (s *Server) accounts() []callback.Account {
+	list := make([]callback.Account, len(s.cfg.Accounts))
+	for i := range s.cfg.Accounts {
+		a := &s.cfg.Accounts[i]
+		list[i] = callback.Account{
+			Name:                   a.Name,
+			AppID:                  a.AppID,
+			Token:                  a.Token.Reveal(),
+			EncodingAESKey:         a.EncodingAESKey.Reveal(),
+			Mode:                   mode(a.Mode),
+			Verified:               a.Verified,
+			Handler:                s.bot(a.Bot),
+			OriginalID:             a.OriginalID,
+			PreviousToken:          a.PreviousToken.Reveal(),
+			PreviousEncodingAESKey: a.PreviousEncodingAESKey.Reveal(),
+			PreviousUntil:          a.PreviousUntil,
+			HandlerTimeout:         time.Duration(a.HandlerTimeout),
+			Freshness:              time.Duration(a.Freshness),
+			BodyLimit:              int64(a.BodyLimit),
+			Fallback:               a.Fallback,
+			KeepUnsubscribed:       s.cfg.OnUnsubscribe == config.Keep,
+			AllowWeakToken:         a.AllowWeakToken,
+		}
+	}
+	return list
+}
+
+func mode(m config.Mode) callback.Mode {
+	switch m {
+	case config.Plain:
+		return callback.Plain
+	case config.Compatible:
+		return callback.Compatible
+	case config.Safe:
+		return callback.Safe
+	}
+	return 0 // refused by callback.New
+}
+
+// bot returns the handler of an account.
+func (s *Server) bot(b config.Bot) echostr.Handler {
+	switch {
+	case b == config.BotSample:
+		return bots.Sample()
+	case b == config.BotDemo:
+		return bots.Demo()
+	case s.opts.Handler != nil:
+		return s.opts.Handler
+	}
+	return echostr.NewRouter() // no answer
+}

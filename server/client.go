@@ -1,0 +1,104 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/echostr/echostr/store"
+)
+
+// Client asks the admin listener of a running server. The zero value lacks
+// Address and Token.
+type Client struct {
+	// Address is host:port of the admin listener.
+	Address string
+	// Token is that of the token file.
+	Token string
+	// DialContext makes the connections. Defaults to that of a net.Dialer.
+	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// ErrNotRunning: nothing answers at the address.
+var ErrNotRunning = errors.New("no server answers")
+
+// TurnFilter selects turns. Zero fields do not restrict.
+type TurnFilter struct {
+	Account string
+	User    string // OpenID
+	States  []store.State
+	Since   time.Time
+	Limit   int // at most 1,000. Defaults to 50
+}
+
+// Turns lists turns, youngest first, without their documents.
+func (c *Client) Turns(ctx context.Context, f TurnFilter) ([]Turn, error) {
+	q := url.Values{}
+	if f.Account != "" {
+		q.Set("account", f.Account)
+	}
+	if f.User != "" {
+		q.Set("user", f.User)
+	}
+	for _, state := range f.States {
+		q.Add("state", state.String())
+	}
+	if !f.Since.IsZero() {
+		q.Set("since", f.Since.UTC().Format(time.RFC3339))
+	}
+	if f.Limit > 0 {
+		q.Set("limit", strconv.Itoa(f.Limit))
+	}
+	var list TurnList
+	err := c.get(ctx, "/api/v1/turns?"+q.Encode(), &list)
+	return list.Turns, err
+}
+
+// Turn returns one turn with its documents.
+func (c *Client) Turn(ctx context.Context, key string) (*Turn, error) {
+	var t Turn
+	if err := c.get(ctx, "/api/v1/turns/"+url.PathEscape(key), &t); err != nil {
+		return nil, err
+	}
+	return &t, nil
+}
+
+func (c *Client) get(ctx context.Context, path string, into any) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.Address+path, nil)
+	if err != nil {
+		return fmt.Errorf("%s is not an address: %w", c.Address, err)
+	}
+	req.Header.Set("Authorization", "Bearer "+c.Token)
+	transport := &http.Transport{DialContext: c.DialContext, DisableKeepAlives: true} // and no proxy
+	client := http.Client{Transport: transport, Timeout: 10 * time.Second}
+	resp, err := client.Do(req)
+	if err != nil {
+		if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
+			return fmt.Errorf("%w at %s", ErrNotRunning, c.Address)
+		}
+		return fmt.Errorf("the server at %s did not answer as expected: %w", c.Address, err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
+	if err != nil {
+		return fmt.Errorf("the server at %s did not answer completely: %w", c.Address, err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		var failed apiError
+		if json.Unmarshal(body, &failed) == nil && failed.Error != "" {
+			return errors.New(failed.Error)
+		}
+		return fmt.Errorf("the program at %s answers with status %d, so it is probably not echostr; check the address", c.Address, resp.StatusCode)
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return fmt.Errorf("the program at %s does not answer like echostr; check the address: %w", c.Address, err)
+	}
+	return nil
+}
