@@ -72,6 +72,13 @@ func TestEraseOnUnsubscribe(t *testing.T) {
 								t.Errorf("row %d: personal %v, want %v: %+v", i, got, want, list[i])
 							}
 						}
+						for i, row := range list {
+							for _, p := range row.Pushes {
+								if p.Got == store.Open {
+									t.Errorf("row %d: what push %d got is not recorded", i, p.Number)
+								}
+							}
+						}
 						starts := h.n.Load()
 						for _, w := range []wire{asked, unsubscribed} {
 							if g := w.sendCut(s); g.status != 200 || !keep && g.body != "success" {

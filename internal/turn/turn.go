@@ -94,6 +94,7 @@ type Push struct {
 	// Given is what it is being answered, and Open while that is not decided.
 	Given store.Outcome
 
+	at     time.Time
 	record int // its index in Row.Pushes, or -1
 }
 
@@ -284,7 +285,7 @@ func (t *step) open() {
 		t.Row.Pushes = append(slices.Clip(t.Row.Pushes), store.Push{Number: number, At: t.ev.Now})
 	}
 	t.Row.Seen++
-	t.Open = append(slices.Clip(t.Open), Push{ID: t.ev.Push, Number: number, record: record})
+	t.Open = append(slices.Clip(t.Open), Push{ID: t.ev.Push, Number: number, at: t.ev.Now, record: record})
 	t.touch()
 }
 
@@ -474,7 +475,9 @@ func (t *step) changed() {
 	}
 	t.Open = slices.Clone(t.Open)
 	for i := range t.Open {
-		t.Open[i].record = -1 // the row that was read does not know this process's pushes
+		// The row that was read may know this process's pushes, or not.
+		o := &t.Open[i]
+		o.record = slices.IndexFunc(t.Row.Pushes, func(p store.Push) bool { return p.Number == o.Number && p.At.Equal(o.at) })
 	}
 	switch {
 	case mine && !t.Running:
