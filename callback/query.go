@@ -72,7 +72,7 @@ func parseQuery(raw string) (q query, ok bool) {
 
 // unescape is url.QueryUnescape, which costs nothing for what needs it not.
 func unescape(s string) (string, bool) {
-	if !strings.ContainsAny(s, "%+") {
+	if strings.IndexByte(s, '%') < 0 && strings.IndexByte(s, '+') < 0 {
 		return s, true
 	}
 	s, err := url.QueryUnescape(s)

@@ -276,7 +276,8 @@ func (l *load) hit(addr string, conns, n int) error {
 			var buf []byte
 			for range n / conns {
 				buf = l.request(buf[:0], "你好，世界")
-				if _, err := c.Write(buf); err == nil {
+				_, err := c.Write(buf)
+				if err == nil {
 					err = answered(in, l.mode)
 				}
 				if err != nil {
