@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -80,7 +81,7 @@ type Account struct {
 	// Freshness is how far a push's timestamp may be from the server's clock.
 	// Defaults to 5 min, in Safe mode 10 min; at most 10 min.
 	Freshness time.Duration
-	// BodyLimit bounds the body of a push, in bytes. Defaults to 256 KiB.
+	// BodyLimit bounds the body of a push, in bytes. Defaults to 256 KiB, at most 4 MiB.
 	BodyLimit int64
 	// Fallback is what the user reads when a turn has failed. Empty: nothing.
 	Fallback string
@@ -132,36 +133,30 @@ const (
 	maxHandlerTimeout = 10 * time.Minute
 	minTokenLen       = 16
 	defaultBodyLimit  = 256 << 10
-	maxBodyLimit      = 16 << 20
+	maxBodyLimit      = 4 << 20
 	defaultMaxWaiting = 10_000
 )
 
 var namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
 
-// knownTokens are in tutorials, so everybody can sign with them.
-var knownTokens = []string{"weixin", "wechat", "token", "test", "123456", "12345678", "weixintoken", "wechattoken", "mytoken"}
-
-// CheckToken says what is wrong with a token, if anything. A plain signature gives an
-// attacker who has seen one URL the means to guess a short token offline.
-func CheckToken(token string) error {
-	switch {
-	case token == "":
-		return errors.New("the token (令牌) is missing: make one with `echostr account new` and enter it in WeChat's console too")
-	case isKnownToken(token):
-		return errors.New("the token (令牌) is one that everybody knows: make one with `echostr account new`, or set allow_weak_token")
-	case len(token) < minTokenLen:
-		return fmt.Errorf("the token (令牌) has %d characters, and one of fewer than %d can be guessed from a single captured URL: make one with `echostr account new`, or set allow_weak_token", len(token), minTokenLen)
-	}
-	return nil
+// knownTokens are those of tutorials and samples, in lower case. Everybody can
+// sign with them.
+var knownTokens = []string{
+	"weixin", "wechat", "weixintoken", "wechattoken", "mytoken", "token", "test", "testtoken",
+	"123456", "12345678", "1234567890", "1234567890123456", "0123456789abcdef", "abcdefghijklmnop",
+	"token1234567890", "pamtest", "echostr", "password", "yourtoken", "helloworld",
 }
 
-func isKnownToken(token string) bool {
-	for _, known := range knownTokens {
-		if strings.EqualFold(token, known) {
-			return true
-		}
+// WeakToken says why a token is too weak to keep forgers out, and "" if it is
+// not. The words continue a sentence that begins with "the token". R-SIG-TOKEN
+func WeakToken(token string) string {
+	switch {
+	case slices.Contains(knownTokens, strings.ToLower(token)):
+		return "is one that everybody tries first"
+	case len(token) < minTokenLen:
+		return fmt.Sprintf("has fewer than %d characters, so it can be guessed from a single captured URL", minTokenLen)
 	}
-	return false
+	return ""
 }
 
 // check fills in the defaults of an account and says what is wrong with it.
@@ -175,8 +170,11 @@ func (a *Account) check(cfg *Config) error {
 	if a.AppID == "" && a.Mode != Plain {
 		return fmt.Errorf("mode %v needs the AppID, which stands inside every encrypted push", a.Mode)
 	}
-	if err := CheckToken(a.Token); err != nil && (a.Token == "" || !a.AllowWeakToken) {
-		return err
+	if a.Token == "" {
+		return errors.New("the token (令牌) is missing: make one with `echostr account new` and enter it in WeChat's console too")
+	}
+	if why := WeakToken(a.Token); why != "" && !a.AllowWeakToken {
+		return fmt.Errorf("the token (令牌) %s: make one with `echostr account new` and enter it in WeChat's console too, or set AllowWeakToken", why)
 	}
 	if a.EncodingAESKey == "" && a.Mode != Plain {
 		return fmt.Errorf("mode %v needs the EncodingAESKey (消息加解密密钥) from WeChat's console", a.Mode)

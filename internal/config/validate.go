@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/echostr/echostr/callback"
 )
 
 // Validate checks everything that [Load] checks about the values, at the
@@ -31,15 +33,7 @@ var (
 	keyPattern        = regexp.MustCompile(`^[0-9A-Za-z+/]{43}$`)
 )
 
-// knownTokens are those of tutorials and samples, in lower case.
-var knownTokens = []string{
-	"weixin", "wechat", "weixintoken", "wechattoken", "mytoken", "token", "test", "testtoken",
-	"123456", "12345678", "1234567890", "1234567890123456", "0123456789abcdef", "abcdefghijklmnop",
-	"token1234567890", "pamtest", "echostr", "password", "yourtoken", "helloworld",
-}
-
 const (
-	minToken        = 16 // R-SIG-TOKEN
 	maxRotation     = 24 * time.Hour
 	maxFallback     = 2048 // R-REPLY-TEXT
 	newAccount      = "`echostr account new NAME`"
@@ -221,10 +215,10 @@ func (k *checker) token(path string, token Secret, allowWeak bool) {
 	case !tokenPattern.MatchString(t):
 		k.bad(path, "must have 3 to 32 characters of A-Z, a-z and 0-9, as WeChat's console demands; make a strong one with %s", newAccount)
 	case allowWeak:
-	case slices.Contains(knownTokens, strings.ToLower(t)):
-		k.bad(path, "is one that everybody tries first; make a strong one with %s and paste the same into WeChat's console, or set allow_weak_token: true if it cannot be changed", newAccount)
-	case len(t) < minToken:
-		k.bad(path, "has fewer than 16 characters, so it can be guessed from a single URL; make a strong one with %s and paste the same into WeChat's console, or set allow_weak_token: true if it cannot be changed", newAccount)
+	default:
+		if why := callback.WeakToken(t); why != "" {
+			k.bad(path, "%s; make a strong one with %s and paste the same into WeChat's console, or set allow_weak_token: true if it cannot be changed", why, newAccount)
+		}
 	}
 }
 
