@@ -43,7 +43,7 @@ func (d *Document) Message() Message {
 	return m
 }
 
-// newMessage returns a new message of the type that d names.
+// newMessage returns a new message of the type that d names. R-MSG-TYPE, R-EVENT-NAME
 func (d *Document) newMessage() Message {
 	var room [maxTypeName]byte
 	kind := d.relied(reliedMsgType)

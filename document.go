@@ -39,7 +39,7 @@ type Document struct {
 // text; an encoding other than UTF-8; and a repeated ToUserName, FromUserName,
 // CreateTime, MsgType, Event, MsgId, EventKey or Encrypt at the top, in any letter case.
 // Ignored are: attributes, comments, processing instructions and a byte order mark.
-// Rules: R-XML-REFUSE, R-XML-REPEAT.
+// Rules: R-XML-REFUSE, R-XML-REPEAT, R-XML-UNKNOWN.
 //
 // Time and memory are linear in the size of the body. The error is a
 // [*SyntaxError], and d is then empty.

@@ -67,7 +67,7 @@ type MessageHeader struct {
 	// MsgID identifies the message among those of the account; never pass it
 	// through a float64. Retries repeat it.
 	MsgID int64
-	// MsgDataID is set only if the message was sent from an article (文章).
+	// MsgDataID is set only if the message was sent from an article (文章): R-MSG-ARTICLE.
 	MsgDataID string
 	// Idx says from which article of several the message was sent, from 1.
 	// Zero if it was not sent from an article.

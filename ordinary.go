@@ -108,7 +108,7 @@ func (m *ShortVideoMessage) fields(c *codec) {
 // location). The event [LocationEvent] is something else.
 type LocationMessage struct {
 	MessageHeader
-	LocationX float64 // latitude (纬度), in degrees, north positive
+	LocationX float64 // latitude (纬度), in degrees, north positive: R-MSG-LOCATION
 	LocationY float64 // longitude (经度), in degrees, east positive
 	Scale     int     // zoom of the map
 	Label     string  // the address; may be empty

@@ -12,7 +12,7 @@ import (
 // bindings remembers which message a plain signature was used for. The
 // signature does not cover the body, so whoever has seen one URL can send any
 // message under it while it is fresh; bound to the first message it is worth nothing.
-// R-SIG-BIND
+// R-SIG-BODY, R-SIG-BIND
 //
 // Two generations of a map: forgetting costs nothing, and memory is bounded.
 type bindings struct {

@@ -13,7 +13,8 @@ import (
 	"github.com/echostr/echostr/store"
 )
 
-// flight is a turn that this process is busy with: its open pushes, its
+// flight is a turn that this process is busy with, of which it has one only, so that
+// its handler runs once (R-TIME-ONCE): its open pushes, its
 // handler, or a change of its row.
 //
 // Events are queued, and one goroutine at a time, the driver, takes them to
@@ -236,7 +237,7 @@ func (a *account) erases(row *store.Turn) bool {
 // erase erases what an unsubscribing user has sent, before the result is
 // stored: should the process die in between, the next attempt does it again. The
 // result then meets a row that is erased, which ends the turn. It reports whether the
-// event still stands. P10
+// event still stands. P10, R-EVENT-ERASE
 func (f *flight) erase() bool {
 	row := &f.state.Row
 	if row.State != store.Running || !f.account.erases(row) {

@@ -19,7 +19,9 @@ import (
 	"github.com/echostr/echostr/store"
 )
 
-// attempt is one run of the handler, in a goroutine of its own. It knows of the
+// attempt is one run of the handler, in a goroutine of its own. Whatever becomes of it,
+// the user does not read the fault notice: R-FAULT-NEVER.
+// It knows of the
 // turn what was there when it was marked as started.
 type attempt struct {
 	f        *flight

@@ -118,7 +118,8 @@ func (s *Server) write(w http.ResponseWriter, ctx context.Context, a *account, i
 		_, err := io.WriteString(w, ans.reply)
 		ok = err == nil && flush(w)
 	default:
-		// Sealed anew for each push, with the secrets that the push came with.
+		// Sealed anew for each push, with the secrets that the push came with:
+		// R-MODE-REPLY.
 		buf, reply := buffers.Get().(*[]byte), buffers.Get().(*[]byte)
 		*reply = append((*reply)[:0], ans.reply...)
 		*buf = a.ring.AppendEnvelope((*buf)[:0], *reply, in.token, in.secret, in.now)

@@ -16,7 +16,8 @@ import (
 // bodyTimeout is how long a body may take to arrive: R-ORDER-SLOW.
 const bodyTimeout = 3 * time.Second
 
-// verifyURL answers the GET with which WeChat checks the URL: R-URL-ECHO.
+// verifyURL answers the GET with which WeChat checks the URL, which is
+// signed like a plain push in every mode: R-URL-VERIFY, R-URL-PLAIN, R-URL-ECHO.
 func (s *Server) verifyURL(w http.ResponseWriter, r *http.Request, a *account) {
 	q, ok := parseQuery(r.URL.RawQuery)
 	if ok && q.signature == "" && q.timestamp == "" && q.nonce == "" && q.echostr == "" {
@@ -48,7 +49,8 @@ func (s *Server) verifyURL(w http.ResponseWriter, r *http.Request, a *account) {
 const accepted = numReasons
 
 // verifyQuery is steps 3 to 5 of the order of verification: the query's form,
-// the plain signature, which stands in every mode, and the age. R-ORDER-STEPS
+// the plain signature, which stands in every mode, and the age. R-ORDER-STEPS,
+// R-SIG-ALWAYS, R-SIG-FRESH
 func (s *Server) verifyQuery(a *account, q *query, parsed bool) (now time.Time, why Reason, detail string) {
 	switch {
 	case !parsed:
@@ -185,7 +187,7 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request, a *account, in 
 
 // open reads the body: steps 7 to 11. Of the outer document of an encrypted push
 // only Encrypt and ToUserName are read. Once verified, a push is never refused
-// for what it says, only for whom it is for.
+// for what it says, only for whom it is for. R-ENV-OUTER, R-ENV-NAMES, R-MODE-JSON
 func (s *Server) open(a *account, q *query, in *received, body []byte) Reason {
 	if first := bytes.TrimLeft(body, " \t\r\n\ufeff"); len(first) > 0 && (first[0] == '{' || first[0] == '[') {
 		return JSONBody
@@ -247,7 +249,7 @@ func limitBody(w http.ResponseWriter, r *http.Request, entered time.Time) {
 	}
 }
 
-// readBody reads the whole body into buf, whatever its framing. From then on
+// readBody reads the whole body (R-ORDER-LIMIT) into buf, whatever its framing. From then on
 // the connection is read for WeChat's hanging up, so the deadline goes.
 func readBody(w http.ResponseWriter, r *http.Request, buf []byte, limit int64) ([]byte, error) {
 	if r.ContentLength > limit {

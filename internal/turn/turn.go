@@ -35,7 +35,7 @@ import (
 // Policy holds every duration and bound of the life of a message, so that tests can scale
 // them. The zero Policy is of no use; start from [DefaultPolicy].
 type Policy struct {
-	// AnswerBy is how long after its arrival a push is answered, or held.
+	// AnswerBy is how long after its arrival a push is answered, or held: R-TIME-BUDGET.
 	AnswerBy time.Duration
 	// AbortAfter is how long after its arrival a held push is given up that
 	// WeChat has not closed by then.
@@ -365,7 +365,8 @@ func (t *step) pushDue() {
 		t.do(Effect{Do: Hold, Push: o.ID}) // R-TIME-HOLD
 		return
 	}
-	// `success` ends WeChat's retries, so no push can carry the reply any more.
+	// `success` ends WeChat's retries (R-PUSH-STOP), so no push can carry the
+	// reply any more (R-PUSH-LATE).
 	t.Row.Delivery = store.Late
 	t.save(Lazily)
 	t.give(store.GotSuccess, nil)
