@@ -32,14 +32,14 @@ type Document struct {
 
 // Parse reads body, which it copies once. The caller limits its size.
 //
-// It is tolerant where WeChat is odd and strict where an attacker is.
-// Refused are: a DOCTYPE and entities other than XML's five and numeric ones; a second root or
-// text around the root; a root other than xml; more than 16 levels or 2,000
-// elements; what is not well formed; illegal characters and bytes outside
+// It is tolerant where WeChat is odd and strict where an attacker is. Refused
+// are: a DOCTYPE and entities other than XML's five and numeric ones; a second
+// root or text around the root; a root other than xml; more than 16 levels or
+// 2,000 elements; what is not well formed; illegal characters and bytes outside
 // text; an encoding other than UTF-8; and a repeated ToUserName, FromUserName,
-// CreateTime, MsgType, Event, MsgId, EventKey or Encrypt at the top, in any letter case.
-// Ignored are: attributes, comments, processing instructions and a byte order mark.
-// Rules: R-XML-REFUSE, R-XML-REPEAT, R-XML-UNKNOWN.
+// CreateTime, MsgType, Event, MsgId, EventKey or Encrypt at the top, in any
+// letter case. Ignored are: attributes, comments, processing instructions and a
+// byte order mark. Rules: R-XML-REFUSE, R-XML-REPEAT, R-XML-UNKNOWN.
 //
 // Time and memory are linear in the size of the body. The error is a
 // [*SyntaxError], and d is then empty.
@@ -85,9 +85,9 @@ func (d *Document) Raw() string { return d.src }
 // first. The second result is false if there is no such element or it has
 // child elements.
 //
-// A name matches exactly first, and then without regard to letter case, except that MsgId
-// and MsgID are different names: R-XML-NAMES. White space at both ends is
-// removed where it stands outside CDATA: R-XML-BLANKS.
+// A name matches exactly first, and then without regard to letter case, except
+// that MsgId and MsgID are different names: R-XML-NAMES. White space at both
+// ends is removed where it stands outside CDATA: R-XML-BLANKS.
 func (d *Document) Get(path ...string) (string, bool) {
 	if len(d.nodes) == 0 || len(path) == 0 {
 		return "", false

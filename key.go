@@ -21,10 +21,10 @@ import (
 //	app id, "e", path, value, path, value, ...  else, all leaves of the document: R-KEY-EVENT
 //	app id, "r", body                           if the body is not a document: R-KEY-RAW
 //
-// A path is the names from the top joined by "/". Values have no white
-// space at their ends, inside CDATA or not; the values of MsgType and Event at the top are in lower
-// case. The pairs are sorted by path and then by value, bytewise. So
-// neither the order of elements nor the blanks between them matter.
+// A path is the names from the top joined by "/". Values have no white space at
+// their ends, inside CDATA or not; the values of MsgType and Event at the top
+// are in lower case. The pairs are sorted by path and then by value, bytewise.
+// So neither the order of elements nor the blanks between them matter.
 //
 // Two identical clicks of a user within one second have the same key: nothing
 // in the pushes tells them apart.

@@ -69,9 +69,9 @@ func xmlLeaves(body []byte) ([]leaf, error) {
 	}
 }
 
-// compare parses body with both, and reports the message and whether both accept it. It is an
-// error if they then read different things, or if the message does not
-// survive encoding.
+// compare parses body with both, and reports the message and whether both
+// accept it. It is an error if they then read different things, or if the
+// message does not survive encoding.
 func compare(tb testing.TB, body []byte) (m Message, both bool) {
 	tb.Helper()
 	var d Document

@@ -455,7 +455,8 @@ func repliesOf(s, u string) map[string]struct {
 
 var someUser = echostr.Address{ToUserName: "o88wo1N-6JnISJyLg6k3Pp3SUykV", FromUserName: "gh_8c001c7d976e", CreateTime: 1700000202}
 
-// checkContained fails if a reply that holds the strings is not exactly one document with the elements of its type.
+// checkContained fails if a reply that holds the strings is not exactly one
+// document with the elements of its type.
 func checkContained(t *testing.T, s, u string) {
 	t.Helper()
 	for msgType, c := range repliesOf(s, u) {

@@ -110,9 +110,9 @@ func (r *Router) add(t reflect.Type, matchType func(Message) bool, h Handler, co
 // included, and around NotFound. The first one is the outermost. A message that
 // reaches no handler reaches no middleware either.
 //
-// Middleware may answer itself, or change the context, the reply or the
-// error; a panic is the callback server's to catch. Use panics
-// after the first route or group of r, since those would not have it.
+// Middleware may answer itself, or change the context, the reply or the error;
+// a panic is the callback server's to catch. Use panics after the first route
+// or group of r, since those would not have it.
 func (r *Router) Use(middleware ...func(Handler) Handler) {
 	r.checkOpen("Use")
 	if r.closed {

@@ -104,8 +104,8 @@ type Config struct {
 	Accounts []Account
 	// Handler answers the messages of accounts that have no Handler of their own.
 	Handler echostr.Handler
-	// Store keeps the turns. Defaults to a store in memory. The Server does not close
-	// it.
+	// Store keeps the turns. Defaults to a store in memory. The Server does not
+	// close it.
 	Store store.Store
 	// NodeID names this process among those that share the store; two of one
 	// name fence each other. Defaults to a random name.

@@ -13,9 +13,9 @@ import (
 	"github.com/echostr/echostr/store"
 )
 
-// flight is a turn that this process is busy with, of which it has one only, so that
-// its handler runs once (R-TIME-ONCE): its open pushes, its
-// handler, or a change of its row.
+// flight is a turn that this process is busy with, of which it has one only, so
+// that its handler runs once (R-TIME-ONCE): its open pushes, its handler, or a
+// change of its row.
 //
 // Events are queued, and one goroutine at a time, the driver, takes them to
 // [turn.Step], saves what that asks to be saved and carries out the effects. Whoever

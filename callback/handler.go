@@ -19,10 +19,9 @@ import (
 	"github.com/echostr/echostr/store"
 )
 
-// attempt is one run of the handler, in a goroutine of its own. Whatever becomes of it,
-// the user does not read the fault notice: R-FAULT-NEVER.
-// It knows of the
-// turn what was there when it was marked as started.
+// attempt is one run of the handler, in a goroutine of its own. Whatever
+// becomes of it, the user does not read the fault notice: R-FAULT-NEVER. It
+// knows of the turn what was there when it was marked as started.
 type attempt struct {
 	f        *flight
 	number   int
@@ -225,8 +224,9 @@ func (a *attempt) answer(reply echostr.Reply) result {
 	return result{state: store.Answered, reply: string(*buf)}
 }
 
-// panicked logs a panic; p is nil after runtime.Goexit. The value may hold anything, so only that of a
-// runtime error, which is ours to read, is shown above debug level.
+// panicked logs a panic; p is nil after runtime.Goexit. The value may hold
+// anything, so only that of a runtime error, which is ours to read, is shown
+// above debug level.
 func (a *attempt) panicked(p any) {
 	a.f.s.stats.panics.Add(1)
 	what := slog.String(keyPanic, fmt.Sprintf("%T", p))

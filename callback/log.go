@@ -1,6 +1,7 @@
 package callback
 
-// Keys of the log. OpenIDs and content of messages go out at debug level only.
+// Keys of the log. OpenIDs and content of messages have none: they go out at
+// debug level only, if at all.
 const (
 	keyAccount = "account"
 	keyAttempt = "attempt"
@@ -10,7 +11,6 @@ const (
 	keyHint    = "hint"
 	keyMsgType = "msg_type"
 	keyNode    = "node"
-	keyOpenID  = "openid"
 	keyPanic   = "panic"
 	keyReason  = "reason"
 	keyStack   = "stack"

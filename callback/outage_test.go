@@ -74,7 +74,8 @@ func TestStoreDown(t *testing.T) {
 							if !back.Load() {
 								t.Errorf("acknowledged after %v, while the store was down", time.Since(began))
 							}
-							// It may have been cut in the very moment; then the next push has it at once.
+							// It may have been cut in the very moment; then the
+							// next push has it at once.
 							if late := time.Since(began) - down; late > 250*time.Millisecond {
 								t.Errorf("answered %v after the store was back", late)
 							}

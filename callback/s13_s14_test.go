@@ -46,7 +46,8 @@ func TestS13Echostr(t *testing.T) {
 					}
 				}
 			}
-			// Proofs of concept against other programs (CVE-2021-43678 and its like), signed and not.
+			// Proofs of concept against other programs (CVE-2021-43678 and its
+			// like), signed and not.
 			for _, echostr := range []string{
 				"<script>alert(1)</script>", "<ScRiPt>alert(document.domain)</sCrIpT>", `"><img src=x onerror=alert(1)>`, "<svg/onload=alert(1)>",
 				"javascript:alert(1)", "{{7*7}}", "${7*7}", "%3Cscript%3E", "a b", "a\nb", "a\r\nSet-Cookie: x=1", "\x00", "é", "＜script＞", "a.b", "a,b",

@@ -28,8 +28,8 @@ func response(g got) string {
 // broken, and without a signature nothing is decrypted at all.
 //
 // That it is not can be seen by the reasons: opening ends as `envelope`, as a
-// refusal for the wrong account, or as a row. A text that would open and is not signed ends
-// as none of them, and neither does one that would not open.
+// refusal for the wrong account, or as a row. A text that would open and is not
+// signed ends as none of them, and neither does one that would not open.
 func TestS7PaddingOracle(t *testing.T) {
 	t.Parallel()
 	const flips, unsigned = 10_000, 2_000

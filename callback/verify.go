@@ -89,8 +89,8 @@ func verifyMode(a *account, q *query) Reason {
 	return accepted
 }
 
-// received is a verified push: what its turn will hold, should it be a new one, and what
-// the answer needs.
+// received is a verified push: what its turn will hold, should it be a new one,
+// and what the answer needs.
 type received struct {
 	now    time.Time
 	msg    echostr.Message // nil if the body does not parse
@@ -249,8 +249,9 @@ func limitBody(w http.ResponseWriter, r *http.Request, entered time.Time) {
 	}
 }
 
-// readBody reads the whole body (R-ORDER-LIMIT) into buf, whatever its framing. From then on
-// the connection is read for WeChat's hanging up, so the deadline goes.
+// readBody reads the whole body (R-ORDER-LIMIT) into buf, whatever its framing.
+// From then on the connection is read for WeChat's hanging up, so the deadline
+// goes.
 func readBody(w http.ResponseWriter, r *http.Request, buf []byte, limit int64) ([]byte, error) {
 	if r.ContentLength > limit {
 		return buf, errTooLong

@@ -15,8 +15,8 @@
 // connections, 1,024 of them from one address (a /64 in IPv6). Loopback and
 // trusted_proxies are never limited.
 //
-// The operator has a listener of his own, on loopback unless configured otherwise. Without
-// a token it answers
+// The operator has a listener of his own, on loopback unless configured
+// otherwise. Without a token it answers
 //
 //	GET /healthz    200 as long as the process runs
 //	GET /readyz     200 if pushes can be accepted, else 503 with the reason; 503 while it drains

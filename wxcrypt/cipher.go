@@ -100,8 +100,8 @@ func (c *Cipher) crypt(pool *sync.Pool, buf []byte) {
 // and so is the AppID. The length field is compared and never used to allocate.
 //
 // The error is always [ErrEnvelope]; dst is then returned as it was, and
-// nothing of the decrypted bytes is left behind its end.
-// R-ENV-TEXT R-ENV-PAD R-ENV-APPID
+// nothing of the decrypted bytes is left behind its end. R-ENV-TEXT R-ENV-PAD
+// R-ENV-APPID
 func (c *Cipher) Open(dst []byte, encrypt string) ([]byte, error) {
 	// Go's decoder skips line ends; all else it refuses is what R-ENV-TEXT refuses.
 	if len(encrypt)%4 != 0 || strings.IndexByte(encrypt, '\n') >= 0 || strings.IndexByte(encrypt, '\r') >= 0 {

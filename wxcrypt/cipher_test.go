@@ -236,7 +236,8 @@ func TestOpenOddBlocks(t *testing.T) {
 	}
 }
 
-// TestS7BitFlips: threat S7. The text is flipped and signed again by somebody who has the token, so Open is reached.
+// TestS7BitFlips: threat S7. The text is flipped and signed again by somebody
+// who has the token, so Open is reached.
 func TestS7BitFlips(t *testing.T) {
 	t.Parallel()
 	const flips = 10_000
@@ -396,7 +397,8 @@ func FuzzEnvelope(f *testing.F) {
 			}
 		}
 		check(enc)
-		// The fuzzer cannot encrypt: do it for it, whole blocks as they are and any bytes as a message.
+		// The fuzzer cannot encrypt: do it for it, whole blocks as they are and
+		// any bytes as a message.
 		check(encryptRaw(key, raw[:len(raw)/16*16]))
 		check(string(c.Seal(nil, raw)))
 	})

@@ -81,7 +81,8 @@ func (r *Keyring) Verify(now time.Time, signature, timestamp, nonce string) (tok
 	return r.verify(now, signature, timestamp, nonce, "")
 }
 
-// VerifyMsg is [VerifyMsg] with every token that is valid at now, under the rules of [Keyring.Verify].
+// VerifyMsg is [VerifyMsg] with every token that is valid at now, under the
+// rules of [Keyring.Verify].
 func (r *Keyring) VerifyMsg(now time.Time, signature, timestamp, nonce, encrypt string) (token int, ok bool) {
 	if encrypt == "" {
 		return 0, false

@@ -13,7 +13,8 @@ const (
 	oldToken  = "zOldOldOldOldOldOldOldOldOldOldO"
 )
 
-// TestS8Rotation: threat S8. Old and new are both good until the end of the old, and each push is answered with what it used.
+// TestS8Rotation: threat S8. Old and new are both good until the end of the
+// old, and each push is answered with what it used.
 func TestS8Rotation(t *testing.T) {
 	t.Parallel()
 	until := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)

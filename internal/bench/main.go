@@ -1,5 +1,6 @@
-// Command bench measures what the callback server costs beside a bare net/http
-// handler: CPU per request, and memory per parked push. `make bench` runs it.
+// Command bench measures what the parts cost beside the standard library, and what the
+// callback server costs beside a bare net/http handler: CPU per request, and memory
+// per parked push. `make bench` runs it.
 //
 // The server runs in a process of its own, pinned to one core where taskset is
 // to be had; the load comes from this process, on another. All servers are
@@ -337,6 +338,9 @@ func (l *load) park(addr string, n int) (func(), error) {
 
 func run(rounds, requests, conns, parked int, profile string) error {
 	runtime.GOMAXPROCS(1)
+	if err := micro(rounds); err != nil {
+		return err
+	}
 	results := make([][]float64, len(kinds)) // µs per request
 	var servers []*server
 	var loads []*load

@@ -32,8 +32,8 @@ import (
 	"github.com/echostr/echostr/store"
 )
 
-// Policy holds every duration and bound of the life of a message, so that tests can scale
-// them. The zero Policy is of no use; start from [DefaultPolicy].
+// Policy holds every duration and bound of the life of a message, so that tests
+// can scale them. The zero Policy is of no use; start from [DefaultPolicy].
 type Policy struct {
 	// AnswerBy is how long after its arrival a push is answered, or held: R-TIME-BUDGET.
 	AnswerBy time.Duration
@@ -231,7 +231,7 @@ func (t *step) do(e Effect) { t.out.List = append(t.out.List, e) }
 
 func (t *step) save(d Durability) { t.out.Save = max(t.out.Save, d) }
 
-// pushArrived is the table of R-TIME-TABLE
+// pushArrived is the table of R-TIME-TABLE.
 func (t *step) pushArrived() {
 	if t.Row.Seen == 0 {
 		t.accept()
