@@ -15,6 +15,9 @@ type Turn interface {
 	// every attempt, on every node and in every installation: use it as the
 	// idempotency key of whatever the handler does outside.
 	Key() string
+	// ID names the turn in this installation, in 40 hexadecimal digits: in logs,
+	// and for `echostr turn show`.
+	ID() string
 	// Attempt is 1, and higher only after the process that ran the handler died.
 	Attempt() int
 	// Account is the name of the account that was written to.

@@ -98,6 +98,15 @@ type Account struct {
 	AllowWeakToken bool
 }
 
+// String hides the secrets from logs.
+func (a Account) String() string { return "callback.Account(" + a.Name + ", ***)" }
+
+// GoString hides the secrets from logs.
+func (a Account) GoString() string { return a.String() }
+
+// LogValue hides the secrets from logs.
+func (a Account) LogValue() slog.Value { return slog.StringValue(a.String()) }
+
 // Config is what a [Server] is made of. Zero fields mean the defaults.
 type Config struct {
 	// Accounts must not be empty.
@@ -113,6 +122,9 @@ type Config struct {
 	// MaxWaiting bounds the pushes that are open at the same time; those
 	// beyond it are closed at once. Defaults to 10,000.
 	MaxWaiting int
+	// MaxRunning bounds the handlers that run at the same time; a new message
+	// beyond it is held without an answer, and WeChat pushes it again. Defaults to 10,000.
+	MaxRunning int
 	// Logger gets what an operator should know. Defaults to slog.Default().
 	// Content of messages and OpenIDs are logged at debug level only, secrets
 	// never.
@@ -135,6 +147,7 @@ const (
 	defaultBodyLimit  = 256 << 10
 	maxBodyLimit      = 4 << 20
 	defaultMaxWaiting = 10_000
+	defaultMaxRunning = 10_000
 )
 
 var namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)

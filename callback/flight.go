@@ -156,7 +156,12 @@ func (f *flight) apply(j *job) (start *attempt) {
 		if row := &f.state.Row; row.Seen == 0 && row.Pure {
 			// No start mark will meet what is in the store, so that is asked for
 			// first: a replay starts nothing (P7).
-			start = f.apply(&job{reload: true, ev: turn.Event{Kind: turn.Changed}})
+			switch _, err := f.s.cfg.Store.Get(f.s.storeCtx, f.key); {
+			case err == nil:
+				start = f.apply(&job{reload: true, ev: turn.Event{Kind: turn.Changed}})
+			case !errors.Is(err, store.ErrNotFound):
+				row.Pure = false // then the claim has to tell
+			}
 		}
 	}
 	for {
@@ -219,9 +224,9 @@ func (f *flight) arrived(j *job) {
 		*row = j.push.row(f.account.Name)
 		f.msg, f.digest = j.push.msg, j.push.digest
 		if f.msg != nil && f.account.router != nil {
-			f.route = f.account.router.Match(f.msg)
+			f.route = f.account.match(f.msg)
 		}
-		row.Pure = f.route.IsPure() && !f.account.erases(row)
+		row.Pure = f.route.IsPure() && !f.account.erases(row) && !f.s.busy()
 		f.account.clock.observe(row.CreateTime, ev.Now)
 	} else {
 		f.s.stats.retries.Add(1)
@@ -231,7 +236,7 @@ func (f *flight) arrived(j *job) {
 
 // erases reports whether a turn ends with the erasure of the user's data.
 func (a *account) erases(row *store.Turn) bool {
-	return !a.KeepUnsubscribed && strings.EqualFold(row.MsgType, "event") && strings.EqualFold(row.Event, "unsubscribe")
+	return !a.KeepUnsubscribed && row.OpenID != "" && strings.EqualFold(row.MsgType, "event") && strings.EqualFold(row.Event, "unsubscribe")
 }
 
 // erase erases what an unsubscribing user has sent, before the result is
@@ -276,8 +281,13 @@ const (
 func (f *flight) commit(j *job, row *store.Turn) (store.Turn, fate) {
 	for pause := 5 * time.Millisecond; ; pause = min(2*pause, maxStorePause) {
 		began := time.Now()
-		current, ok, err := f.s.save(row)
+		current, ok, err := *row, false, errBusy
+		if full := row.Version == 0 && row.State == store.Running && f.s.busy(); !full {
+			current, ok, err = f.s.save(row)
+		}
 		switch {
+		case err == errBusy:
+			f.s.refusals.note(f.s.ctx, f.s.clock.now(), f.account.Name, Overloaded, "")
 		case err == nil:
 			f.s.stats.saved(time.Since(began))
 			if ok {
@@ -290,9 +300,10 @@ func (f *flight) commit(j *job, row *store.Turn) (store.Turn, fate) {
 			return current, conflict
 		case errors.Is(err, store.ErrFenced) && f.s.node.rejoin(row.Owner) == nil:
 			return current, fenced
+		default:
+			f.s.stats.storeErrors.Add(1)
+			f.s.node.troubled(err)
 		}
-		f.s.stats.storeErrors.Add(1)
-		f.s.node.troubled(err)
 		select {
 		case <-f.s.ctx.Done():
 			return current, gaveUp
@@ -302,11 +313,16 @@ func (f *flight) commit(j *job, row *store.Turn) (store.Turn, fate) {
 			// The push is gone and its message was never acknowledged: WeChat's
 			// next push begins anew. Should the commit have happened all the
 			// same, that push, or the next sweep, finds the row.
-			f.s.node.orphan(f.account, f.key)
+			f.s.node.doubt.Store(true)
 			return current, gaveUp
 		}
 	}
 }
+
+// errBusy: as many handlers run as may. It is like a store without room.
+var errBusy = errors.New("too many handlers run")
+
+func (s *Server) busy() bool { return s.stats.running.Load() >= int64(s.cfg.MaxRunning) }
 
 // maxStorePause is the longest pause between attempts to reach a store that is down.
 const maxStorePause = 200 * time.Millisecond
@@ -351,7 +367,7 @@ func (f *flight) reload(ev *turn.Event) bool {
 	row, err := f.s.cfg.Store.Get(f.s.storeCtx, f.key)
 	if err != nil {
 		if f.watch(); !errors.Is(err, store.ErrNotFound) {
-			f.s.node.orphan(f.account, f.key) // for the sweep, if nobody waits
+			f.s.node.doubt.Store(true) // for the sweep, if nobody waits
 		}
 		return false
 	}

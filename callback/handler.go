@@ -38,6 +38,12 @@ type attempt struct {
 	cancel   context.CancelFunc
 	accept   *time.Timer // of a Pure route, else nil
 	over     atomic.Bool // its result is posted, by itself or by the end of its time
+
+	// Two attempts of one message do not run at the same time, unless the first
+	// hangs beyond its time. Guarded by the flight's mu.
+	after *attempt      // the one before, if it has not returned yet
+	done  chan struct{} // made if another waits, closed when it has returned
+	gone  bool          // it has returned
 }
 
 // newAttempt is called by the driver when the start mark is in the store.
@@ -56,6 +62,11 @@ func (f *flight) newAttempt() *attempt {
 	a.deadline = time.Now().Add(a.budget)
 	a.ctx, a.cancel = context.WithDeadline(f.s.ctx, a.deadline)
 	f.mu.Lock()
+	if old := f.handler; old != nil && !old.gone {
+		// The message too is made anew: the other may be changing it.
+		old.done, a.after = make(chan struct{}), old
+		a.decode(row.Body)
+	}
 	f.handler = a
 	f.mu.Unlock()
 	f.s.stats.starts.Add(1)
@@ -73,8 +84,8 @@ func (a *attempt) decode(body string) {
 	if doc.Parse([]byte(body)) == nil {
 		a.msg = doc.Message()
 		a.digest = doc.Key(a.f.account.identity()).Digest
-		if r := a.f.account.router; r != nil {
-			a.route = r.Match(a.msg)
+		if a.f.account.router != nil {
+			a.route = a.f.account.match(a.msg)
 		}
 	}
 }
@@ -102,6 +113,7 @@ func (f *flight) run(a *attempt) {
 			a.accept.Stop()
 		}
 		a.cancel()
+		a.leave()
 		if !a.over.CompareAndSwap(false, true) {
 			f.s.stats.abandoned.Add(-1)
 			return
@@ -111,8 +123,24 @@ func (f *flight) run(a *attempt) {
 			f.postAndDrive(a.event(res))
 		}
 	}()
+	if old := a.after; old != nil {
+		select {
+		case <-old.done:
+		case <-time.After(time.Until(old.deadline)):
+		}
+		a.after = nil
+	}
 	res = a.handle()
 	returned = true
+}
+
+// leave tells the attempt that waits for this one, if there is one.
+func (a *attempt) leave() {
+	a.f.mu.Lock()
+	defer a.f.mu.Unlock()
+	if a.gone = true; a.done != nil {
+		close(a.done)
+	}
 }
 
 // watchHandlers gives up handlers that hang beyond their time. One that heeds its
@@ -177,7 +205,9 @@ func (a *attempt) handle() result {
 	var err error
 	if a.route != nil {
 		reply, err = a.route.Handle(ctx, a.msg)
-	} else if a.f.account.router == nil {
+	} else {
+		// Also a Router that has no route for it: if a condition has panicked, it
+		// does so again here, where that fails the turn.
 		reply, err = a.f.account.Handler.Handle(ctx, a.msg)
 	}
 	switch {
@@ -267,6 +297,7 @@ func shorten(s string) string {
 type turnView attempt
 
 func (v *turnView) Key() string           { return hex.EncodeToString(v.digest[:]) }
+func (v *turnView) ID() string            { return v.f.key.String() }
 func (v *turnView) Attempt() int          { return v.number }
 func (v *turnView) Account() string       { return v.f.account.Name }
 func (v *turnView) ReceivedAt() time.Time { return v.received }

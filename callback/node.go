@@ -21,17 +21,16 @@ type membership struct {
 	stopped chan struct{}
 
 	joining sync.Mutex
+	doubt   atomic.Bool // the outcome of a claim is not known
 
 	mu      sync.Mutex
-	orphans map[store.Key]*account // claims of unknown outcome
-	trouble time.Time              // when the store's failing was last logged
+	trouble time.Time // when the store's failing was last logged
 }
 
 func (m *membership) self() store.Node { return *m.node.Load() }
 
 func (m *membership) join(s *Server) error {
 	m.s, m.left, m.stopped = s, make(chan struct{}), make(chan struct{})
-	m.orphans = make(map[store.Key]*account)
 	n, err := s.cfg.Store.Join(context.Background(), s.cfg.NodeID)
 	if err != nil {
 		return err
@@ -60,31 +59,47 @@ func (m *membership) leave(ctx context.Context) error {
 
 func (m *membership) run() {
 	defer close(m.stopped)
-	tick := time.NewTicker(store.Lease / 3)
-	defer tick.Stop()
-	renewed := time.Now()
+	// Handlers are cancelled before another node may take over, whatever a call of
+	// the store takes: P3.
+	const fenceAfter = store.Lease - store.Lease/3
+	expired := make(chan struct{}, 1)
+	fence := time.AfterFunc(fenceAfter, func() {
+		m.fence()
+		select {
+		case expired <- struct{}{}:
+		default:
+		}
+	})
+	defer fence.Stop()
+	next := time.NewTimer(store.Lease / 3)
+	defer next.Stop()
 	var lost store.Node // the epoch that was given up, whatever is left of its lease
 	for {
 		m.sweep()
 		select {
 		case <-m.left:
 			return
-		case <-tick.C:
+		case <-next.C:
+		case <-expired:
+			lost = m.self()
 		}
+		next.Reset(store.Lease / 30) // soon again, unless it works
+		began := time.Now()
+		var err error
 		if self := m.self(); self != lost {
-			err := m.s.cfg.Store.Renew(m.s.ctx, self)
-			if err == nil {
-				renewed = time.Now()
-				continue
-			}
-			m.troubled(err)
-			// Before another node may take over: P3.
-			if errors.Is(err, store.ErrFenced) || time.Since(renewed) >= store.Lease-store.Lease/3 {
-				lost = self
+			if err = m.s.cfg.Store.Renew(m.s.ctx, self); err != nil {
+				m.troubled(err)
+				if errors.Is(err, store.ErrFenced) {
+					lost = self
+				}
 			}
 		}
-		if m.self() == lost && m.rejoin(lost) == nil {
-			renewed = time.Now()
+		if m.self() == lost {
+			err = m.rejoin(lost)
+		}
+		if err == nil {
+			fence.Reset(time.Until(began.Add(fenceAfter)))
+			next.Reset(store.Lease / 3)
 		}
 	}
 }
@@ -104,6 +119,9 @@ func (m *membership) rejoin(lost store.Node) error {
 		return err
 	}
 	m.node.Store(&n)
+	for _, f := range m.s.flights.all() {
+		f.post(turn.Event{Kind: turn.OwnerLost, Lost: lost})
+	}
 	m.s.cfg.Logger.Error("the node had lost its lease on the store and has joined again; its handlers were cancelled", slog.String(keyNode, n.ID))
 	return nil
 }
@@ -119,45 +137,50 @@ func (m *membership) fence() {
 	}
 }
 
-// sweep finds turns whose owner is dead, and claims of this node that it knows
-// nothing about. Their flights read the row and decide.
+// sweep finds turns whose owner is dead, and, if the outcome of a claim was
+// not learnt, turns of this node that it knows nothing about. Their flights read
+// the row and decide.
 func (m *membership) sweep() {
-	ctx := m.s.ctx
-	look := func(a *account, key store.Key) {
-		m.s.flights.get(a, key, &job{reload: true, ev: turn.Event{Kind: turn.Changed}})
-	}
-	m.mu.Lock()
-	orphans := m.orphans
-	m.orphans = make(map[store.Key]*account)
-	m.mu.Unlock()
-	for key, a := range orphans {
-		look(a, key)
-	}
-	rows, err := m.s.cfg.Store.List(ctx, store.Filter{States: []store.State{store.Running}, NotOwner: m.self()})
-	if err != nil {
+	doubt := m.doubt.Swap(false)
+	if err := m.look(doubt); err != nil {
+		m.doubt.Store(doubt)
 		m.troubled(err)
-		return
-	}
-	alive := make(map[store.Node]bool)
-	for i := range rows {
-		owner := rows[i].Owner
-		if _, asked := alive[owner]; !asked {
-			if alive[owner], err = m.s.cfg.Store.Alive(ctx, owner); err != nil {
-				m.troubled(err)
-				return
-			}
-		}
-		if a := m.s.accounts[rows[i].Account]; a != nil && !alive[owner] {
-			look(a, rows[i].Key)
-		}
 	}
 }
 
-// orphan remembers a claim of unknown outcome for the next sweep.
-func (m *membership) orphan(a *account, key store.Key) {
-	m.mu.Lock()
-	m.orphans[key] = a
-	m.mu.Unlock()
+// sweepLimit is how many turns of one owner a sweep takes over; the next one goes on.
+const sweepLimit = 10_000
+
+func (m *membership) look(own bool) error {
+	st, ctx, self := m.s.cfg.Store, m.s.ctx, m.self()
+	owners, err := st.Owners(ctx)
+	if err != nil {
+		return err
+	}
+	for _, owner := range owners {
+		if owner == self && !own {
+			continue
+		}
+		if owner != self {
+			if alive, err := st.Alive(ctx, owner); err != nil {
+				return err
+			} else if alive {
+				continue
+			}
+		}
+		rows, err := st.List(ctx, store.Filter{States: []store.State{store.Running}, Owner: owner, Limit: sweepLimit})
+		if err != nil {
+			return err
+		}
+		for i := range rows {
+			a := m.s.accounts[rows[i].Account]
+			if a == nil || owner == self && m.s.flights.has(rows[i].Key) {
+				continue // of an account that is not configured any more, or under way here
+			}
+			m.s.flights.get(a, rows[i].Key, &job{reload: true, ev: turn.Event{Kind: turn.Changed}})
+		}
+	}
+	return nil
 }
 
 // troubled logs that the store fails, once a minute.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -182,6 +183,14 @@ func (t *flights) get(a *account, key store.Key, first *job) *flight {
 	return f
 }
 
+// has reports whether the turn is under way here.
+func (t *flights) has(key store.Key) bool {
+	sh := t.shard(key)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return sh.m[key] != nil
+}
+
 // drop takes a flight off the table that was idle a moment ago, if it still is.
 func (t *flights) drop(f *flight) {
 	sh := t.shard(f.key)
@@ -207,14 +216,28 @@ func (t *flights) all() (list []*flight) {
 	return list
 }
 
+// settle waits until the flights that there are now have been put away.
+func (t *flights) settle(ctx context.Context) error {
+	now := t.all()
+	return t.poll(ctx, func() bool {
+		now = slices.DeleteFunc(now, func(f *flight) bool { return !t.has(f.key) })
+		return len(now) == 0
+	})
+}
+
 // wait waits until there is nothing left to do.
 func (t *flights) wait(ctx context.Context) error {
+	return t.poll(ctx, func() bool { return len(t.all()) == 0 })
+}
+
+// poll asks until done says so. Stopping a server is no time to be in a hurry.
+func (t *flights) poll(ctx context.Context, done func() bool) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for len(t.all()) > 0 {
+	for !done() {
 		select {
 		case <-ctx.Done():
-			return errors.New("callback: handlers were still running at shutdown; what they answer is lost, and a durable store has them started again")
+			return errors.New("callback: messages were still under way when the time to stop was over; a durable store has them started again, a store in memory loses them")
 		case <-tick.C:
 		}
 	}

@@ -50,7 +50,7 @@ var reasons = [numReasons]struct{ name, hint string }{
 	BadEnvelope:     {"envelope", "the message does not open: make encoding_aes_key and app_id the same as in WeChat's console (消息加解密密钥, AppID)"},
 	WrongOriginalID: {"original_id", "the push is for another account: check original_id (原始ID), and that the URL in WeChat's console names the right account"},
 	SignatureReused: {"signature_reused", "a second message came under a used signature: somebody has seen a URL of a push; use mode safe"},
-	Overloaded:      {"overloaded", "as many pushes as allowed are open already: find out why handlers are slow, or run more nodes"},
+	Overloaded:      {"overloaded", "as many pushes are open, or handlers run, as allowed: find out why handlers are slow, or run more nodes"},
 }
 
 func (r Reason) String() string {

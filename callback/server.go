@@ -69,8 +69,11 @@ func New(cfg Config) (*Server, error) {
 	if cfg.MaxWaiting <= 0 {
 		cfg.MaxWaiting = defaultMaxWaiting
 	}
+	if cfg.MaxRunning <= 0 {
+		cfg.MaxRunning = defaultMaxRunning
+	}
 	if cfg.Store == nil {
-		cfg.Store = memory.New(memory.Config{Now: cfg.Now})
+		cfg.Store = memory.New(memory.Config{}) // by a clock that does not jump
 	}
 	if cfg.NodeID == "" {
 		cfg.NodeID = "node-" + strings.ToLower(rand.Text()[:12])
@@ -125,6 +128,18 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
+// match asks the router for the route of m, if there is one. Conditions are code of the
+// user's, and run in the goroutine that drives the turn: one that panics matches
+// nothing here, and again where the handler runs.
+func (a *account) match(m echostr.Message) (route *echostr.Route) {
+	defer func() {
+		if recover() != nil {
+			route = nil
+		}
+	}()
+	return a.router.Match(m)
+}
+
 // identity is what the account's messages are keyed by: the AppID, or the
 // name of an account that has none.
 func (a *account) identity() string {
@@ -173,6 +188,12 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, a *account, why 
 	s.refusals.note(r.Context(), s.clock.now(), a.Name, why, detail)
 	w.WriteHeader(http.StatusForbidden)
 }
+
+// Settle waits until the messages that are under way now have been answered,
+// or ctx ends. Requests should still come in meanwhile: a push that is held
+// can only be answered on WeChat's next one. New messages are accepted, and not
+// waited for.
+func (s *Server) Settle(ctx context.Context) error { return s.flights.settle(ctx) }
 
 // Shutdown ends the Server: it waits until the handlers that run have stored
 // their results, at most until ctx ends, and then cancels those left, whose

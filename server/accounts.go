@@ -52,12 +52,12 @@ func mode(m config.Mode) callback.Mode {
 // bot returns the handler of an account.
 func (s *Server) bot(b config.Bot) echostr.Handler {
 	switch {
+	case s.opts.Handler != nil:
+		return s.opts.Handler
 	case b == config.BotSample:
 		return bots.Sample()
 	case b == config.BotDemo:
 		return bots.Demo()
-	case s.opts.Handler != nil:
-		return s.opts.Handler
 	}
 	return echostr.NewRouter() // no answer
 }

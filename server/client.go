@@ -29,6 +29,9 @@ type Client struct {
 // ErrNotRunning: nothing answers at the address.
 var ErrNotRunning = errors.New("no server answers")
 
+// ErrToken: the server at the address has another token.
+var ErrToken = errors.New("the server does not take this token")
+
 // TurnFilter selects turns. Zero fields do not restrict.
 type TurnFilter struct {
 	Account string
@@ -89,6 +92,9 @@ func (c *Client) get(ctx context.Context, path string, into any) error {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
 	if err != nil {
 		return fmt.Errorf("the server at %s did not answer completely: %w", c.Address, err)
+	}
+	if resp.StatusCode == http.StatusUnauthorized {
+		return fmt.Errorf("%w at %s", ErrToken, c.Address)
 	}
 	if resp.StatusCode != http.StatusOK {
 		var failed apiError

@@ -173,6 +173,15 @@ type limitedConn struct {
 	release func()
 }
 
+// CloseWrite is what net/http uses to end a connection whose request it has not
+// read, so that the answer arrives in spite of that.
+func (c *limitedConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
 func (c *limitedConn) Close() error {
 	c.release()
 	return c.Conn.Close()

@@ -71,6 +71,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -101,8 +102,8 @@ var (
 // Options are what does not stand in the configuration. Zero fields mean the
 // defaults.
 type Options struct {
-	// Handler answers the messages of accounts that name no bot. Defaults to
-	// no answer.
+	// Handler answers the messages of all accounts, whatever bot they name in
+	// the configuration. If it is nil each account has its bot, or no answer.
 	Handler echostr.Handler
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
@@ -163,6 +164,9 @@ func New(cfg *Config, opts *Options) (_ *Server, err error) {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	for _, w := range cfg.Warnings {
+		if s.opts.Handler != nil && strings.HasSuffix(w.Path, ".bot") {
+			continue // none is needed
+		}
 		s.logger.Warn("doubtful configuration", slog.String("what", w.Error()))
 	}
 	if err := s.loadToken(); err != nil {
@@ -226,10 +230,11 @@ const (
 	maxPerAddress  = 1_024
 )
 
-// Run serves until ctx ends or the process cannot go on. Then it drains: it
-// accepts no connection any more, answers the pushes that are open, lets the
-// handlers that run store their results, all of it for DrainTime at most, and
-// closes the store. It must be called once.
+// Run serves until ctx ends or the process cannot go on. Then it drains: it goes
+// on until the messages under way have been answered, since that may take
+// another push of WeChat's, then accepts no connection any more, finishes the
+// pushes that are open, all of it for DrainTime at most, and closes the store. It
+// must be called once.
 //
 // The error wraps [ErrFatal] if the process should be restarted, and else says
 // what failed. It is nil after a stop that was asked for.
@@ -276,6 +281,11 @@ func (s *Server) drain(pushes, admin *http.Server) error {
 	s.draining.Store(true)
 	ctx, cancel := context.WithTimeout(context.Background(), s.opts.DrainTime)
 	defer cancel()
+	settling, settled := context.WithTimeout(ctx, s.opts.DrainTime*9/10)
+	if err := s.callback.Settle(settling); err != nil {
+		s.logger.Warn("messages were still under way when the time to drain was nearly over", slog.Any("error", err))
+	}
+	settled()
 	if err := pushes.Shutdown(ctx); err != nil {
 		pushes.Close()
 		s.logger.Warn("pushes were still open when the time to drain was over", slog.Any("error", err))

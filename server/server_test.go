@@ -182,9 +182,6 @@ func TestAnswersAndDrains(t *testing.T) {
 		if status, _ := r.get(t, "/healthz", nil); status != 200 {
 			t.Errorf("/healthz while draining: %d", status)
 		}
-		if _, err := r.pushes.DialContext(t.Context(), "", ""); err == nil {
-			t.Error("a connection is accepted while draining")
-		}
 		if report := <-answered; report.Verdict.Reply == nil || report.Verdict.Reply.Content != "等了 3 秒" || len(report.Pushes) != 1 {
 			t.Errorf("the open push got %v", report)
 		}
@@ -195,6 +192,56 @@ func TestAnswersAndDrains(t *testing.T) {
 		if took := time.Since(begin); took < 2*time.Second || took > 3*time.Second {
 			t.Errorf("draining took %v", took)
 		}
+	})
+}
+
+// A push that is held can be answered on WeChat's next one only, so the listener
+// stays open until then. New messages are welcome meanwhile.
+func TestDrainsAcrossPushes(t *testing.T) {
+	t.Parallel()
+	cfg := load(t, testYAML)
+	bubble(t, func(t *testing.T) {
+		r := start(t, cfg, Options{})
+		send := func(text string) *simulator.Report {
+			report, err := r.wechat(t).Send(t.Context(), simulator.Text(text))
+			if err != nil {
+				t.Error(err)
+			}
+			return report
+		}
+		slow := make(chan *simulator.Report, 1)
+		go func() { slow <- send("慢 8") }()
+		time.Sleep(2500 * time.Millisecond)
+		r.stop()
+		time.Sleep(time.Second)
+		if report := send("你好"); report.Verdict.Reply == nil || report.Verdict.Reply.Content != "你好" {
+			t.Errorf("a new message while draining: %v", report)
+		}
+		if report := <-slow; report.Verdict.Reply == nil || report.Verdict.Reply.Content != "等了 8 秒" || len(report.Pushes) != 2 {
+			t.Errorf("the message that was under way: %v", report)
+		}
+		if err := <-r.ended; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		if _, err := r.pushes.DialContext(t.Context(), "", ""); err == nil {
+			t.Error("a connection is accepted in the end")
+		}
+	})
+}
+
+// Options.Handler is what answers, whatever bot the configuration names.
+func TestHandlerBeforeBot(t *testing.T) {
+	t.Parallel()
+	cfg := load(t, testYAML)
+	bubble(t, func(t *testing.T) {
+		r := start(t, cfg, Options{Handler: echostr.HandlerFunc(func(context.Context, echostr.Message) (echostr.Reply, error) {
+			return echostr.Text("mine"), nil
+		})})
+		report, err := r.wechat(t).Send(t.Context(), simulator.Text("x"))
+		if err != nil || report.Verdict.Reply == nil || report.Verdict.Reply.Content != "mine" {
+			t.Errorf("%v, %v", report, err)
+		}
+		r.end(t)
 	})
 }
 

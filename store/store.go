@@ -60,6 +60,10 @@ type Store interface {
 	// Alive reports whether the lease of n runs, by the store's own clock.
 	Alive(ctx context.Context, n Node) (bool, error)
 
+	// Owners returns the nodes that own running turns, alive or dead, in no
+	// order. It is how a node finds what others have left behind.
+	Owners(ctx context.Context) ([]Node, error)
+
 	// Claim inserts the turn of every op whose key is not there yet, as version
 	// 1. Of two ops with one key the first is carried out. A running turn whose owner is
 	// not alive is not inserted: its start mark would be void from the
@@ -77,7 +81,8 @@ type Store interface {
 	// Erase removes what is personal from all turns of a user that were received
 	// before the given moment, whatever their state (see [Turn.Erase]), raises
 	// their versions and returns how many there were. The rows and their salted
-	// keys stay, so that a replay is still known: P10.
+	// keys stay, so that a replay is still known: P10. An empty
+	// openID matches nothing.
 	Erase(ctx context.Context, account, openID string, before time.Time) (int, error)
 	// Expire removes bodies and replies of finished turns received before
 	// bodies, and whole finished turns received before rows. Unfinished turns
@@ -114,9 +119,8 @@ type Filter struct {
 	States  []State
 	// Since and Until bound ReceivedAt: Since ≤ ReceivedAt < Until.
 	Since, Until time.Time
-	// NotOwner leaves out the turns owned by this node. It is how a node finds
-	// turns that others may have left behind.
-	NotOwner Node
+	// Owner is who runs the turn, or ran it last.
+	Owner Node
 	// Limit is the largest number of turns returned. Zero means 1,000.
 	Limit int
 }
@@ -132,7 +136,7 @@ func (f *Filter) Match(t *Turn) bool {
 		f.OpenID != "" && f.OpenID != t.OpenID,
 		!f.Since.IsZero() && t.ReceivedAt.Before(f.Since),
 		!f.Until.IsZero() && !t.ReceivedAt.Before(f.Until),
-		f.NotOwner != (Node{}) && t.Owner == f.NotOwner:
+		f.Owner != (Node{}) && t.Owner != f.Owner:
 		return false
 	}
 	if len(f.States) == 0 {

@@ -330,7 +330,7 @@ func (t *step) settle() {
 	switch {
 	case t.Row.Delivery == store.Late:
 		t.give(store.GotSuccess, nil) // the reply goes another way
-	case t.Row.State == store.Failed && t.p.Fallback:
+	case t.Row.State == store.Failed && t.p.Fallback && t.Row.OpenID != "":
 		t.give(store.GotFallback, nil)
 	case t.Row.State != store.Answered:
 		t.give(store.GotSuccess, nil)
@@ -448,6 +448,10 @@ func (t *step) ownerLost() {
 	if t.Row.State != store.Running || t.Row.Owner != t.ev.Lost {
 		return // somebody else was quicker
 	}
+	if t.Running {
+		// This process ran it, under an epoch that is dead.
+		t.do(Effect{Do: Cancel})
+	}
 	switch {
 	case t.p.Once && !t.Row.Pure:
 		t.finish(store.Failed, ReasonInterrupted)
@@ -456,10 +460,6 @@ func (t *step) ownerLost() {
 		t.finish(store.Failed, ReasonQuarantined)
 		t.settle()
 	default:
-		if t.Running {
-			// This process ran it, under an epoch that is dead.
-			t.do(Effect{Do: Cancel})
-		}
 		t.Row.Attempt++
 		t.Row.Owner = t.ev.Self
 		t.save(Now)

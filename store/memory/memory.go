@@ -11,6 +11,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -77,6 +78,7 @@ type lease struct {
 
 type entry struct {
 	turn       store.Turn
+	claimed    time.Time // by cfg.Now, with its monotonic reading, so that a clock that jumps expires nothing
 	prev, next *entry
 }
 
@@ -154,6 +156,20 @@ func (s *Store) alive(n store.Node) bool {
 	return l.epoch == n.Epoch && s.cfg.Now().Before(l.until)
 }
 
+// Owners implements [store.Store].
+func (s *Store) Owners(context.Context) ([]store.Node, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, store.ErrClosed
+	}
+	owners := make(map[store.Node]bool)
+	for e := s.unfinished.first(); e != &s.unfinished.root; e = e.next {
+		owners[e.turn.Owner] = true
+	}
+	return slices.Collect(maps.Keys(owners)), nil
+}
+
 // Claim implements [store.Store].
 func (s *Store) Claim(_ context.Context, ops []store.Op) error {
 	s.mu.Lock()
@@ -161,7 +177,8 @@ func (s *Store) Claim(_ context.Context, ops []store.Op) error {
 	if s.closed {
 		return store.ErrClosed
 	}
-	s.expire(s.cfg.Now().Add(-s.cfg.Keep))
+	now := s.cfg.Now()
+	s.expire(now)
 	for i := range ops {
 		op := &ops[i]
 		if e := s.rows[op.Turn.Key]; e != nil {
@@ -172,7 +189,7 @@ func (s *Store) Claim(_ context.Context, ops []store.Op) error {
 			continue
 		}
 		op.Turn.Version, op.OK = 1, true
-		e := &entry{turn: op.Turn}
+		e := &entry{turn: op.Turn, claimed: now}
 		s.rows[e.turn.Key] = e
 		s.link(e)
 		s.bytes += size(&e.turn)
@@ -217,14 +234,12 @@ func (s *Store) room(n int) bool {
 	return true
 }
 
-// expire removes finished turns received before t. It looks at the oldest
-// only, so a turn that took long to finish may stay a little longer.
-func (s *Store) expire(t time.Time) (n int) {
-	for e := s.finished.first(); e != &s.finished.root && e.turn.ReceivedAt.Before(t); e = s.finished.first() {
+// expire removes finished turns older than Keep. It looks at the oldest only,
+// so a turn that took long to finish may stay a little longer.
+func (s *Store) expire(now time.Time) {
+	for e := s.finished.first(); e != &s.finished.root && now.Sub(e.claimed) > s.cfg.Keep; e = s.finished.first() {
 		s.remove(e)
-		n++
 	}
-	return n
 }
 
 func (s *Store) remove(e *entry) {
@@ -285,15 +300,28 @@ func (s *Store) Get(_ context.Context, key store.Key) (store.Turn, error) {
 // List implements [store.Store].
 func (s *Store) List(_ context.Context, f store.Filter) ([]store.Turn, error) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.closed {
-		s.mu.Unlock()
 		return nil, store.ErrClosed
 	}
-	var found []store.Turn
+	limit := f.Limit
+	if limit <= 0 {
+		limit = store.DefaultLimit
+	}
+	// Of many only the youngest are copied, or a short list of a full store would
+	// take as much memory as the store.
+	var found []*entry
+	youngest := func() {
+		slices.SortStableFunc(found, func(a, b *entry) int { return b.turn.ReceivedAt.Compare(a.turn.ReceivedAt) })
+		found = found[:min(limit, len(found))]
+	}
 	collect := func(l *list) {
 		for e := l.first(); e != &l.root; e = e.next {
-			if f.Match(&e.turn) {
-				found = append(found, e.turn)
+			if !f.Match(&e.turn) {
+				continue
+			}
+			if found = append(found, e); len(found) >= 2*limit {
+				youngest()
 			}
 		}
 	}
@@ -301,14 +329,12 @@ func (s *Store) List(_ context.Context, f store.Filter) ([]store.Turn, error) {
 	if len(f.States) == 0 || slices.ContainsFunc(f.States, store.State.Finished) {
 		collect(&s.finished)
 	}
-	s.mu.Unlock()
-
-	slices.SortStableFunc(found, func(a, b store.Turn) int { return b.ReceivedAt.Compare(a.ReceivedAt) })
-	limit := f.Limit
-	if limit <= 0 {
-		limit = store.DefaultLimit
+	youngest()
+	turns := make([]store.Turn, len(found))
+	for i, e := range found {
+		turns[i] = e.turn
 	}
-	return found[:min(limit, len(found))], nil
+	return turns, nil
 }
 
 // Erase implements [store.Store].
@@ -317,6 +343,9 @@ func (s *Store) Erase(_ context.Context, account, openID string, before time.Tim
 	defer s.mu.Unlock()
 	if s.closed {
 		return 0, store.ErrClosed
+	}
+	if openID == "" {
+		return 0, nil
 	}
 	var theirs []*entry
 	for _, l := range []*list{&s.unfinished, &s.finished} {

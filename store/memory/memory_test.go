@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -134,6 +135,28 @@ func TestKeep(t *testing.T) {
 	claim(t, s, row(4, store.Answered, c.Now()))
 	if has(s, old) || !has(s, open) || !has(s, row(3, store.Answered, c.Now())) {
 		t.Error("after 21 minutes: the finished turn should be gone, the others there")
+	}
+}
+
+// A short list of many turns takes little memory.
+func TestListAllocates(t *testing.T) {
+	s := New(Config{})
+	ops := make([]store.Op, 50_000)
+	for n := range ops {
+		ops[n].Turn = row(n, store.Answered, time.Now())
+	}
+	if err := s.Claim(context.Background(), ops); err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	list, err := s.List(context.Background(), store.Filter{Limit: 50})
+	runtime.ReadMemStats(&after)
+	if err != nil || len(list) != 50 {
+		t.Fatalf("%d turns, %v", len(list), err)
+	}
+	if n := after.TotalAlloc - before.TotalAlloc; n > 1<<20 {
+		t.Errorf("a list of 50 turns took %d bytes", n)
 	}
 }
 

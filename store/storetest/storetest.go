@@ -49,6 +49,7 @@ func Run(t *testing.T, b Backend) {
 		{"Salt", salt},
 		{"NodeEpochs", nodeEpochs},
 		{"DeadNodesStartNothing", deadNodesStartNothing},
+		{"Owners", owners},
 		{"NodeLeases", nodeLeases},
 		{"Close", closed},
 		{"Model", model},
@@ -389,7 +390,7 @@ func list(t *testing.T, b Backend) {
 		{"two states", store.Filter{States: []store.State{store.Running, store.Silent}}, "9 4 3 2 1 0"},
 		{"since, inclusive", store.Filter{Since: base.Add(7 * time.Second)}, "9 8 7"},
 		{"until, exclusive", store.Filter{Until: base.Add(2 * time.Second)}, "1 0"},
-		{"not mine", store.Filter{States: []store.State{store.Running}, NotOwner: owner}, "3"},
+		{"owner", store.Filter{States: []store.State{store.Running}, Owner: node2}, "3"},
 		{"all at once", store.Filter{Account: "demo", OpenID: "o-user-2", States: []store.State{store.Answered}, Since: base, Until: base.Add(8 * time.Second), Limit: 5}, "5"},
 		{"none", store.Filter{Account: "nobody"}, ""},
 	} {
@@ -435,6 +436,12 @@ func erase(t *testing.T, b Backend) {
 		if row := get(t, s, key(k)); row.State == store.Erased || row.Body == "" {
 			t.Errorf("row %d of another user, account or time was erased", k)
 		}
+	}
+	nameless := sample(11)
+	nameless.OpenID = ""
+	claim(t, s, nameless)
+	if n, err := s.Erase(context.Background(), "demo", "", base.Add(time.Hour)); n != 0 || err != nil {
+		t.Errorf("Erase of no name: %d, %v", n, err)
 	}
 	if n, err := s.Erase(context.Background(), "demo", "o-nobody", base.Add(time.Hour)); n != 0 || err != nil {
 		t.Errorf("Erase of nobody: %d, %v", n, err)
@@ -561,6 +568,39 @@ func deadNodesStartNothing(t *testing.T, b Backend) {
 	// What is finished has no owner any more.
 	if r := claim(t, s, finished(sample(3)))[0]; !r.OK {
 		t.Errorf("a finished turn needs its owner: %+v", r)
+	}
+}
+
+func owners(t *testing.T, b Backend) {
+	s, other := open(t, b)
+	list := func() (ids []string) {
+		t.Helper()
+		nodes, err := other.Owners(context.Background())
+		if err != nil {
+			t.Fatalf("Owners: %v", err)
+		}
+		for _, n := range nodes {
+			ids = append(ids, fmt.Sprint(n.ID, " ", n.Epoch))
+		}
+		slices.Sort(ids)
+		return ids
+	}
+	if got := list(); len(got) != 0 {
+		t.Errorf("an empty store has owners: %v", got)
+	}
+	second := sample(3)
+	second.Owner = join(t, s, "node-2")
+	rows := claim(t, s, sample(1), sample(2), second, finished(sample(4)))
+	if got := list(); !slices.Equal(got, []string{"node-1 1", "node-2 1"}) {
+		t.Errorf("owners %v", got)
+	}
+	// A dead node still owns its turns; a finished turn has no owner.
+	if err := s.Leave(context.Background(), owner); err != nil {
+		t.Fatal(err)
+	}
+	save(t, s, finished(rows[2].Turn))
+	if got := list(); !slices.Equal(got, []string{"node-1 1"}) {
+		t.Errorf("owners %v", got)
 	}
 }
 
