@@ -9,8 +9,8 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unk
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: ## start echostr with a development account and the demo bot
-	go run ./cmd/echostr dev
+run: build ## start echostr with a development account and the demo bot
+	@exec bin/echostr dev
 
 test: ## run all tests with the race detector, in random order
 	go test -race -shuffle=on ./...
@@ -34,11 +34,12 @@ bench: ## run the benchmarks, then print the ratios to bare net/http
 	go run ./internal/bench
 	@test ! -f bench/go.mod || { cd bench && go test -run '^$$' -bench . -benchmem ./...; }
 
-lint: ## check format, go vet and staticcheck
+lint: ## check format, go vet, staticcheck and go.mod
 	@bad=$$(git ls-files -co --exclude-standard '*.go' | xargs gofmt -l); \
 	test -z "$$bad" || { echo "run make fmt, these files are not formatted:" >&2; echo "$$bad" >&2; exit 1; }
 	go vet ./...
 	go tool -modfile=tools.mod staticcheck ./...
+	go mod tidy -diff
 
 fmt: ## format all files
 	git ls-files -co --exclude-standard '*.go' | xargs go tool -modfile=tools.mod gofumpt -w

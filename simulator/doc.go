@@ -40,6 +40,7 @@
 //	timeout       the last push was not answered in time
 //	refused       the last push found no server
 //	reset         the last push got a broken answer
+//	tls           the last push found a certificate that is not good, or no TLS
 //	too-large     more than 1 MiB
 //	success       nearly "success", as with a line end behind it
 //	json, html    JSON or HTML

@@ -60,8 +60,9 @@ func Image(picURL, mediaID string) Message {
 }
 
 // Voice is a voice message (语音消息). Without a recognition the element
-// Recognition is absent, as for accounts without speech recognition; with an empty one it is
-// empty, as for most accounts today. An empty mediaID is invented.
+// Recognition is absent, as for accounts without speech recognition; with an
+// empty one it is empty, as for most accounts today. An empty mediaID is
+// invented.
 func Voice(mediaID string, recognition ...string) Message {
 	elements := []string{cdata("MediaId", or(mediaID, someMediaID)), cdata("Format", "amr")}
 	if len(recognition) > 0 {

@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// Reply is a passive reply (被动回复) as WeChat reads it. Fields that a type does not have are empty.
+// Reply is a passive reply (被动回复) as WeChat reads it. Fields that a type
+// does not have are empty.
 type Reply struct {
 	ToUserName   string
 	FromUserName string

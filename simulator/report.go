@@ -40,6 +40,7 @@ const (
 	Cut                     // no complete answer came in time, and the connection was cut
 	Refused                 // no connection could be made
 	Reset                   // the connection ended before a complete answer
+	BadTLS                  // the certificate is not good, or TLS failed otherwise
 )
 
 func (o Outcome) String() string {
@@ -54,6 +55,8 @@ func (o Outcome) String() string {
 		return "refused"
 	case Reset:
 		return "reset"
+	case BadTLS:
+		return "tls"
 	}
 	return fmt.Sprintf("Outcome(%d)", int(o))
 }
@@ -77,7 +80,7 @@ type Push struct {
 	// Status and Body are the answer, if Outcome is Answered. Body has at most 1 MiB and one byte.
 	Status int
 	Body   []byte
-	// Err is the reason, if Outcome is Refused or Reset.
+	// Err is the reason, if Outcome is Refused, Reset or BadTLS.
 	Err error
 }
 

@@ -10,7 +10,8 @@ type Rules struct {
 	// change it and everything is scaled. Defaults to 5 s; WeChat has been
 	// seen to cut after 4.958 s, too. R-PUSH-TIMEOUT
 	Timeout time.Duration
-	// Pushes is how often a message is pushed in all. Defaults to 3; four have been seen. R-PUSH-COUNT
+	// Pushes is how often a message is pushed in all. Defaults to 3; four have
+	// been seen. R-PUSH-COUNT
 	Pushes int
 	// FreshRetries makes timestamp, nonce, signatures and ciphertext anew for
 	// every push. Otherwise a retry repeats those of the first. R-PUSH-SAME

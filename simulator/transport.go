@@ -28,6 +28,8 @@ func (w *WeChat) exchange(ctx context.Context, p *Push, method string, request *
 		switch {
 		case limited.Err() != nil, errors.As(err, &slow) && slow.Timeout():
 			p.Outcome = Cut
+		case isTLS(err):
+			p.Outcome, p.Err = BadTLS, err
 		case errors.As(err, &dial), errors.As(err, &op) && op.Op == "dial":
 			p.Outcome, p.Err = Refused, err
 		default:

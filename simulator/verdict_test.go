@@ -255,7 +255,8 @@ func withoutEmpty(v any) any {
 	return v
 }
 
-// replyJSON writes a reply by the rule of the vectors. Empty elements cannot be told from absent ones.
+// replyJSON writes a reply by the rule of the vectors. Empty elements cannot be
+// told from absent ones.
 func replyJSON(r *Reply) map[string]any {
 	set := func(m map[string]any, pairs ...string) map[string]any {
 		for i := 0; i < len(pairs); i += 2 {

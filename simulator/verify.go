@@ -18,7 +18,7 @@ type URLCheck struct {
 	// Push is the request and its answer.
 	Push Push
 	// Problem is the short name of what is wrong: "timeout", "refused",
-	// "reset", "status" or "echostr". Empty if the address would be accepted.
+	// "reset", "tls", "status" or "echostr". Empty if the address would be accepted.
 	Problem string
 	// Why is a sentence for people: what is wrong and what to do.
 	Why string
@@ -49,28 +49,23 @@ func (w *WeChat) Verify(ctx context.Context) (*URLCheck, error) {
 		c.Problem, c.Why = "stopped", "it was stopped before WeChat would have given up"
 		return c, err
 	}
-	c.Problem, c.Why = c.judge(w.rules.Timeout)
+	c.Problem, c.Why = w.judgeCheck(c)
 	return c, nil
 }
 
-func (c *URLCheck) judge(timeout time.Duration) (problem, why string) {
+func (w *WeChat) judgeCheck(c *URLCheck) (problem, why string) {
 	switch c.Push.Outcome {
 	case Cut:
-		return "timeout", fmt.Sprintf("there was no answer in %v; check that the server is reachable and answers at once", timeout)
+		return "timeout", fmt.Sprintf("there was no answer in %v; check that the server is reachable and answers at once", w.rules.Timeout)
 	case Refused:
 		return "refused", fmt.Sprintf("no connection could be made: %v; start the server, or check the URL", c.Push.Err)
 	case Reset:
 		return "reset", fmt.Sprintf("the connection ended before the answer was complete: %v", c.Push.Err)
+	case BadTLS:
+		return "tls", w.aboutTLS(c.Push.Err)
 	}
-	switch status := c.Push.Status; {
-	case status == http.StatusForbidden, status == http.StatusUnauthorized:
-		return "status", fmt.Sprintf("the server refused with status %d; its token (令牌) is probably another one", status)
-	case status == http.StatusNotFound:
-		return "status", "there is nothing at this path (status 404); check the URL"
-	case status >= 300 && status < 400:
-		return "status", fmt.Sprintf("the answer is a redirect (status %d), which WeChat does not follow; give the final URL", status)
-	case status != http.StatusOK:
-		return "status", fmt.Sprintf("the answer has status %d; it must be 200", status)
+	if status := c.Push.Status; status != http.StatusOK {
+		return "status", fmt.Sprintf("the answer has status %d: %s", status, aboutStatus(status, http.MethodGet, "it must be 200"))
 	}
 	switch body := string(c.Push.Body); {
 	case body == c.Echostr:

@@ -21,7 +21,8 @@ type Config struct {
 	Account Account
 	// Rules are WeChat's habits.
 	Rules Rules
-	// User is the OpenID of the user who does everything. Defaults to "oEchostr0User000000000000001".
+	// User is the OpenID of the user who does everything. Defaults to
+	// "oEchostr0User000000000000001".
 	User string
 
 	// DialContext makes the connections. Defaults to that of a net.Dialer.
@@ -211,11 +212,14 @@ func (w *WeChat) gaveUp(r *Report) Verdict {
 	last := r.Pushes[len(r.Pushes)-1]
 	switch last.Outcome {
 	case Answered:
-		return w.fault(r.Message, "status", why+"; WeChat takes the status 200 only, so answer 200 even when something went wrong")
+		return w.fault(r.Message, "status", why+"; "+aboutStatus(last.Status, http.MethodPost,
+			"WeChat takes the status 200 only, so answer 200 even when something went wrong"))
 	case Cut:
 		return w.fault(r.Message, "timeout", why+"; answer within 4.5 s, if only with success, and send the result by the customer-service API (客服消息)")
 	case Refused:
 		return w.fault(r.Message, "refused", why+"; start the server, or check the URL")
+	case BadTLS:
+		return w.fault(r.Message, "tls", why+"; "+w.aboutTLS(last.Err))
 	}
 	return w.fault(r.Message, "reset", why+"; the server closed the connection before its answer was complete")
 }

@@ -7,6 +7,7 @@ import (
 	"regexp"
 
 	"github.com/echostr/echostr/callback"
+	"github.com/echostr/echostr/internal/config"
 )
 
 type accountCommand struct {
@@ -25,8 +26,6 @@ var (
 	accountAppID = regexp.MustCompile(`^wx[0-9a-f]{16}$`)
 )
 
-const placeholderAppID = "wx0000000000000000"
-
 func (c *accountNewCommand) Run(term *terminal) error {
 	if !accountName.MatchString(c.Name) {
 		return usage("the name %q cannot stand in a URL; use small letters, digits, - and _, at most 64", c.Name)
@@ -37,7 +36,7 @@ func (c *accountNewCommand) Run(term *terminal) error {
 	token, key := newToken(), newKey()
 	appID := c.AppID
 	if appID == "" {
-		appID = placeholderAppID + "      # 改成 开发者ID(AppID)：put yours here"
+		appID = config.PlaceholderAppID + "      # 改成 开发者ID(AppID)：put yours here"
 	}
 	// The YAML alone goes to the standard output, so that it can be redirected.
 	fmt.Fprintf(term.out, `accounts:

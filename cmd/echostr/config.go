@@ -3,8 +3,6 @@ package main
 import (
 	"fmt"
 	"time"
-
-	"github.com/echostr/echostr/internal/config"
 )
 
 type configCommand struct {
@@ -12,20 +10,23 @@ type configCommand struct {
 }
 
 type configCheckCommand struct {
-	File string `arg:"" optional:"" default:"${default_config}" help:"The configuration (${default})."`
+	File string `arg:"" optional:"" default:"${default_config}" help:"The configuration (${default}; without that file, accounts may stand in the environment)."`
 }
 
 func (c *configCheckCommand) Help() string { return "Exit codes: 0 it is good, 78 it is not." }
 
 func (c *configCheckCommand) Run(term *terminal) error {
-	cfg, err := config.Load(c.File, term.env)
+	cfg, path, err := loadConfig(c.File, term.env)
 	if err != nil {
 		return err
 	}
 	for _, w := range cfg.Warnings {
 		fmt.Fprintf(term.err, "warning: %v\n", w)
 	}
-	fmt.Fprintf(term.out, "%s is good.\n", c.File)
+	if path == "" {
+		path = "the configuration in the environment"
+	}
+	fmt.Fprintf(term.out, "%s is good.\n", path)
 	t := newTable("ACCOUNT", "MODE", "BOT", "VERIFIED", "HANDLER", "FRESHNESS")
 	for i := range cfg.Accounts {
 		a := &cfg.Accounts[i]

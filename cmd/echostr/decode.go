@@ -37,6 +37,9 @@ func (c *decodeCommand) Run(term *terminal) error {
 	if err != nil {
 		return err
 	}
+	if text := bytes.TrimSpace(body); bytes.HasPrefix(text, []byte("{")) || bytes.HasPrefix(text, []byte("[")) {
+		return errors.New("this is JSON; give the XML body of a push")
+	}
 	opened := false
 	if c.Token != nil || c.EncodingAESKey != nil || c.AppID != nil || c.Timestamp != nil || c.Nonce != nil || c.MsgSignature != nil {
 		if c.Token == nil || c.EncodingAESKey == nil || c.AppID == nil {
@@ -63,6 +66,9 @@ func (c *decodeCommand) Run(term *terminal) error {
 	var d echostr.Document
 	if err := d.Parse(body); err != nil {
 		return fmt.Errorf("this must be refused: %w", err)
+	}
+	if note := sealedNote(&d); note != "" && !opened {
+		fmt.Fprintf(term.err, "note: %s\n", note)
 	}
 	if !c.Typed {
 		return c.print(term, d.AppendJSON(nil), "")
@@ -111,6 +117,22 @@ func (c *decodeCommand) open(body []byte) ([]byte, error) {
 		return nil, err
 	}
 	return cipher.Open(nil, encrypt)
+}
+
+// sealedNote says how to open a document of which only the envelope can be
+// read. In the compatible mode (兼容模式) the rest stands beside it in clear.
+func sealedNote(d *echostr.Document) string {
+	if _, sealed := d.Get("Encrypt"); !sealed {
+		return ""
+	}
+	if _, clear := d.Get("MsgType"); clear {
+		return ""
+	}
+	note := "this is sealed (加密), and what is inside is not shown; --token, --encoding-aes-key and --app-id open it"
+	if _, own := d.Get("MsgSignature"); !own {
+		note += ", with --timestamp, --nonce and --msg-signature of the query string"
+	}
+	return note
 }
 
 // looksLikeReply tells a reply from a push, which has a MsgId or an Event.

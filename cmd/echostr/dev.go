@@ -3,13 +3,16 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/echostr/echostr/callback"
 	"github.com/echostr/echostr/internal/config"
@@ -22,7 +25,7 @@ type devCommand struct {
 	Bot      string `enum:"demo,sample" default:"demo" placeholder:"BOT" help:"demo or sample (${default})."`
 	Mode     string `enum:"plain,compatible,safe" default:"plain" placeholder:"MODE" help:"plain, compatible or safe (${default})."`
 	Verified bool   `help:"Have the customer-service API (客服消息): late answers are not held but follow after success."`
-	LogLevel string `enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error (${default})."`
+	LogLevel string `enum:"debug,info,warn,error" default:"debug" placeholder:"LEVEL" help:"debug, info, warn or error (${default})."`
 }
 
 func (c *devCommand) Help() string {
@@ -43,9 +46,10 @@ func (c *devCommand) Run(ctx context.Context, term *terminal) error {
 	a := &cfg.Accounts[0]
 	a.Bot, a.Mode, a.Verified = config.Bot(c.Bot), config.Mode(c.Mode), c.Verified
 	a.OriginalID = "" // captured pushes of any account are welcome
-	tokenFile := filepath.Join(userDir(), "dev.admin-token")
+	tokenFile := devTokenFile()
+	logger, begin := afterBanner(server.NewLogger(term.err, cfg.Log))
 	srv, err := server.New(cfg, &server.Options{
-		Logger:    server.NewLogger(term.err, cfg.Log),
+		Logger:    logger,
 		NextPort:  true,
 		TokenFile: tokenFile,
 		Version:   programVersion(),
@@ -61,11 +65,51 @@ func (c *devCommand) Run(ctx context.Context, term *terminal) error {
 		TokenFile: tokenFile,
 	}
 	if err := state.save(); err != nil {
-		server.NewLogger(term.err, cfg.Log).Warn("echostr push will not find this server by itself", slog.Any("error", err))
+		logger.Warn("echostr push will not find this server by itself", slog.Any("error", err))
 	}
 	defer state.remove()
+	c.busy(term.out, c.Listen, srv.Addr())
+	c.busy(term.out, c.Admin, srv.AdminAddr())
 	c.welcome(term, a, state)
+	begin()
 	return srv.Run(ctx)
+}
+
+// busy says that another port was taken than the one that was asked for.
+func (c *devCommand) busy(w io.Writer, asked string, got net.Addr) {
+	_, want, err := net.SplitHostPort(asked)
+	_, have, gotErr := net.SplitHostPort(got.String())
+	if err != nil || gotErr != nil || want == have {
+		return
+	}
+	if port, err := strconv.Atoi(want); err != nil || port == 0 {
+		return
+	}
+	fmt.Fprintf(w, "%s is busy, another echostr dev? Listening at %s (端口 %[1]s 被占用，可能已有一个 echostr dev；改用 %[2]s)\n", want, have)
+}
+
+// afterBanner returns a logger without the lines that only inform until begin
+// is called: the banner says the same in its own words.
+func afterBanner(l *slog.Logger) (logger *slog.Logger, begin func()) {
+	begun := new(atomic.Bool)
+	return slog.New(patient{l.Handler(), begun}), func() { begun.Store(true) }
+}
+
+type patient struct {
+	slog.Handler
+	begun *atomic.Bool
+}
+
+func (p patient) Enabled(ctx context.Context, level slog.Level) bool {
+	return (level >= slog.LevelWarn || p.begun.Load()) && p.Handler.Enabled(ctx, level)
+}
+
+func (p patient) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return patient{p.Handler.WithAttrs(attrs), p.begun}
+}
+
+func (p patient) WithGroup(name string) slog.Handler {
+	return patient{p.Handler.WithGroup(name), p.begun}
 }
 
 func (c *devCommand) welcome(term *terminal, a *config.Account, state devState) {

@@ -17,6 +17,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -50,6 +52,7 @@ type command struct {
 	Turn    turnCommand    `cmd:"" help:"Look at the messages of a running server."`
 	Config  configCommand  `cmd:"" help:"Check a configuration file."`
 	Version versionCommand `cmd:"" help:"Print the version."`
+	Help    helpCommand    `cmd:"" help:"Show what a command can do: echostr help push."`
 }
 
 const description = `The message server for WeChat Official Accounts (微信公众号).
@@ -87,22 +90,34 @@ func run(ctx context.Context, args []string, term *terminal) (err error) {
 			panic(v)
 		}
 	}()
-	if len(args) == 0 {
-		_, _ = parser.Parse([]string{"--help"})
-		return nil
+	switch {
+	case len(args) == 0:
+		args = []string{"--help"}
+	case args[0] == "help":
+		args = append(slices.Clone(args[1:]), "--help")
+	case args[0] == "--version":
+		args = append([]string{"version"}, args[1:]...)
 	}
 	chosen, err := parser.Parse(args)
 	if err != nil {
 		at := "echostr"
 		if parse, ok := errors.AsType[*kong.ParseError](err); ok && parse.Context.Selected() != nil {
-			at = strings.TrimSpace(parse.Context.Selected().FullPath())
+			at = strings.TrimSpace(aliases.ReplaceAllString(parse.Context.Selected().FullPath(), ""))
 		}
 		return usageError{fmt.Errorf("%w; `%s --help` shows what is possible", err, at)}
 	}
 	return chosen.Run()
 }
 
+// aliases are what a path of kong has in brackets.
+var aliases = regexp.MustCompile(` \([^)]*\)`)
+
 type helped int
+
+// helpCommand stands in the list of commands; run makes --help of it.
+type helpCommand struct {
+	Command []string `arg:"" optional:"" help:"The command."`
+}
 
 // usageError is an error of the command line.
 type usageError struct{ error }

@@ -27,6 +27,7 @@ func TestMain(m *testing.M) {
 	}
 	os.Setenv("XDG_CACHE_HOME", dir) // on Linux
 	os.Setenv("HOME", dir)           // on macOS
+	defaultAdmin = "127.0.0.1:1"     // somebody may have a server at the real one
 	code := m.Run()
 	os.RemoveAll(dir)
 	os.Exit(code)
@@ -85,7 +86,10 @@ func TestUsage(t *testing.T) {
 		{"push location NaN 20", "is no place"},
 		{"push a.xml b", "one file"},
 		{"push text x --pushes 0", "--pushes"},
-		{"push text x --mode open", "--mode"},
+		{"push text x --mode open", `--mode is plain, compatible or safe, and not "open"`},
+		{"turn ls --since bogus", "write it like 90s, 10m, 2h or 3d"},
+		{"turn ls --since=-5m", "write it like 90s, 10m, 2h or 3d"},
+		{"help psh", `did you mean "push"?`},
 		{"push text x --url nonsense", "http://host/path"},
 		{"push text x --token abc --mode safe", "AppID"},
 		{"push --check text x", "--check sends no message"},
@@ -93,6 +97,7 @@ func TestUsage(t *testing.T) {
 		{"decode", "<file>"},
 		{"decode - --token T", "--encoding-aes-key"},
 		{"turn", `"ls", "show"`},
+		{"turn ls --n", "`echostr turn ls --help`"}, // without the alias
 		{"turn show abc", "too short"},
 		{"turn ls --state lost", "running, answered"},
 		{"turn ls --limit 0", "--limit"},
@@ -144,6 +149,7 @@ func TestReport(t *testing.T) {
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	for args, want := range map[string]string{
+		"help": "echostr push text 你好", "help push": "subscribe", "help turn ls": "--since",
 		"": "echostr push text 你好", "--help": "Commands:", "push --help": "subscribe", "dev --help": "慢 8",
 		"serve --help": "78", "decode --help": "--typed", "account new --help": "--app-id", "turn ls --help": "--since", "config check --help": "echostr.yaml",
 	} {
@@ -162,8 +168,10 @@ func TestHelp(t *testing.T) {
 
 func TestVersion(t *testing.T) {
 	t.Parallel()
-	if got := execute(t, "", "version"); got.code != 0 || !strings.HasPrefix(got.out, "echostr ") || !strings.Contains(got.out, "go1.") {
-		t.Errorf("%+v", got)
+	for _, args := range []string{"version", "--version"} {
+		if got := execute(t, "", args); got.code != 0 || !strings.HasPrefix(got.out, "echostr ") || !strings.Contains(got.out, "go1.") {
+			t.Errorf("%s: %+v", args, got)
+		}
 	}
 }
 
@@ -215,6 +223,30 @@ func TestConfigCheck(t *testing.T) {
 	}
 }
 
+// TestConfigCheckEnvironment is a container without a file. Not parallel: it
+// changes the directory.
+func TestConfigCheckEnvironment(t *testing.T) {
+	t.Chdir(t.TempDir())
+	check := func(env ...string) result {
+		var out, errs bytes.Buffer
+		term := &terminal{out: &out, err: &errs, env: env}
+		code := term.report(run(t.Context(), []string{"config", "check"}, term))
+		return result{code, out.String(), errs.String()}
+	}
+	env := []string{"ECHOSTR_ACCOUNTS_0_NAME=shop", "ECHOSTR_ACCOUNTS_0_APP_ID=wxb11529c136998cb6", "ECHOSTR_ACCOUNTS_0_MODE=plain", "ECHOSTR_ACCOUNTS_0_BOT=demo"}
+	token := newToken()
+	if got := check(append(env, "ECHOSTR_ACCOUNTS_0_TOKEN="+token)...); got.code != 0 || got.err != "" || !strings.Contains(got.out, "in the environment is good") || !strings.Contains(got.out, "shop") {
+		t.Errorf("%+v", got)
+	}
+	got := check(append(env, "ECHOSTR_ACCOUNTS_0_TOKN="+token)...)
+	if got.code != exitConfig || !strings.Contains(got.err, "accounts[0].token: is missing") || !strings.Contains(got.err, "ECHOSTR_ACCOUNTS_0_TOKN: this variable names no key") || strings.Contains(got.err, token) {
+		t.Errorf("%+v", got)
+	}
+	if got := check("ECHOSTR_ACCOUNT_0_NAME=shop"); got.code != exitConfig || !strings.Contains(got.err, "ECHOSTR_ACCOUNT_0_NAME") || !strings.Contains(got.err, "does not exist") {
+		t.Errorf("%+v", got)
+	}
+}
+
 // S30: what everybody knows is refused.
 func TestServeRefusesTheDevelopmentAccount(t *testing.T) {
 	t.Parallel()
@@ -262,6 +294,11 @@ func TestPrintable(t *testing.T) {
 
 func TestShortDurations(t *testing.T) {
 	t.Parallel()
+	for d, want := range map[time.Duration]string{0: "<1ms", 999 * time.Microsecond: "<1ms", time.Millisecond: "1ms", 8 * time.Second: "8s"} {
+		if got := elapsed(d); got != want {
+			t.Errorf("%v: %s, want %s", d, got, want)
+		}
+	}
 	for d, want := range map[time.Duration]string{
 		0: "0s", 1234567: "1ms", 8*time.Second + 12345678: "8.01s", time.Minute: "1m", 90 * time.Second: "1m30s", 10 * time.Hour: "10h", 10 * time.Minute: "10m",
 	} {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,7 +26,7 @@ type pushCommand struct {
 
 	URL            string `placeholder:"URL" help:"The server. Defaults to the running echostr dev." group:"server"`
 	Token          string `placeholder:"TOKEN" help:"令牌. Defaults to that of echostr dev." group:"server"`
-	Mode           string `enum:",plain,compatible,safe" default:"" placeholder:"MODE" help:"plain, compatible or safe. Defaults to that of the running echostr dev, else plain." group:"server"`
+	Mode           string `placeholder:"MODE" help:"plain, compatible or safe. Defaults to that of the running echostr dev, else plain." group:"server"`
 	EncodingAESKey string `name:"encoding-aes-key" placeholder:"KEY" help:"消息加解密密钥, for compatible and safe." group:"server"`
 	AppID          string `name:"app-id" placeholder:"ID" help:"开发者ID, for compatible and safe." group:"server"`
 	OriginalID     string `placeholder:"ID" help:"原始ID, the account in messages." group:"server"`
@@ -81,6 +82,9 @@ func (c *pushCommand) Run(ctx context.Context, term *terminal) error {
 	if c.Pushes < 1 || c.Pushes > 10 || c.Repeat < 0 || c.Timeout < time.Millisecond {
 		return usage("--pushes lies between 1 and 10, --repeat is not negative, and --timeout is at least 1ms")
 	}
+	if !slices.Contains([]string{"", "plain", "compatible", "safe"}, c.Mode) {
+		return usage("--mode is plain, compatible or safe, and not %q", c.Mode)
+	}
 	account, err := c.account(term)
 	if err != nil {
 		return err
@@ -117,6 +121,9 @@ func (c *pushCommand) Run(ctx context.Context, term *terminal) error {
 	if err := p.report(report, err); err != nil {
 		return err
 	}
+	if hint := c.hint(report.Verdict.OK(), report.Pushes[len(report.Pushes)-1]); hint != "" {
+		p.printf("hint: %s\n", hint)
+	}
 	failed := !report.Verdict.OK()
 	for i := range c.Repeat {
 		p.duplicate(i+1, c.Repeat)
@@ -138,6 +145,18 @@ func (c *pushCommand) pushes() int {
 		return 1
 	}
 	return c.Pushes
+}
+
+// hint reminds of the configuration of this folder when the development
+// account was pushed to and is not there.
+func (c *pushCommand) hint(ok bool, last simulator.Push) string {
+	if ok || c.Config != "" || c.Token != "" || !defaultConfigExists() {
+		return ""
+	}
+	if _, running := readState(); running && last.Status != 403 && last.Status != 404 {
+		return ""
+	}
+	return "this was sent to the development account (开发账号); to push to the account in this folder's " + defaultConfig + ", add -c " + defaultConfig
 }
 
 // describe is the message in the words of the command line.
@@ -211,6 +230,9 @@ func (c *pushCommand) configured(term *terminal) (simulator.Account, error) {
 			AppID: a.AppID, EncodingAESKey: a.EncodingAESKey.Reveal(), OriginalID: a.OriginalID,
 		}, nil
 	}
+	if c.Account != "" {
+		return simulator.Account{}, usage("there is no account %s in %s; it has %s", c.Account, c.Config, strings.Join(names, ", "))
+	}
 	return simulator.Account{}, usage("say which account with --account; %s has %s", c.Config, strings.Join(names, ", "))
 }
 
@@ -235,6 +257,9 @@ func (c *pushCommand) check(ctx context.Context, term *terminal, wechat *simulat
 		}
 	} else {
 		fmt.Fprintf(term.out, "check of the URL (接入验证): %s\n%s\n", a.URL, printable(result.String()))
+		if hint := c.hint(result.OK(), result.Push); hint != "" {
+			fmt.Fprintf(term.out, "hint: %s\n", hint)
+		}
 	}
 	if !result.OK() {
 		return errShown

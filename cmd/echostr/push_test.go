@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -52,9 +54,15 @@ func (o *output) waitFor(t *testing.T, expression string) string {
 // startDev runs `echostr dev` in this process and returns the URL of its account.
 func startDev(t *testing.T, args ...string) string {
 	t.Helper()
-	var out output
+	url, _ := startDevOutput(t, args...)
+	return url
+}
+
+func startDevOutput(t *testing.T, args ...string) (url string, printed *output) {
+	t.Helper()
+	out := new(output)
 	ctx, cancel := context.WithCancel(context.Background())
-	term := &terminal{out: &out, err: &out}
+	term := &terminal{out: out, err: out}
 	ended := make(chan error, 1)
 	go func() {
 		ended <- run(ctx, append([]string{"dev", "--listen=127.0.0.1:0", "--admin=127.0.0.1:0"}, args...), term)
@@ -68,7 +76,130 @@ func startDev(t *testing.T, args ...string) string {
 			t.Error("dev has left its state behind")
 		}
 	})
-	return out.waitFor(t, `服务器地址\) +(http://\S+)\n`)
+	return out.waitFor(t, `服务器地址\) +(http://\S+)\n`), out
+}
+
+// TestDevBanner: it comes first, says when another port was taken, and the log
+// behind it has the value of a panic.
+func TestDevBanner(t *testing.T) {
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	url, out := startDevOutput(t, "--listen", busy.Addr().String())
+	_, want, _ := net.SplitHostPort(busy.Addr().String())
+	have := regexp.MustCompile(`:(\d+)/`).FindStringSubmatch(url)[1]
+	if line := want + " is busy, another echostr dev? Listening at " + have + " (端口 " + want + " 被占用"; !strings.HasPrefix(out.String(), line) {
+		t.Errorf("want %q first in\n%s", line, out)
+	}
+	if got := execute(t, "", "push", "text", "崩溃"); got.code != 0 {
+		t.Errorf("%+v", got)
+	}
+	out.waitFor(t, `(level=DEBUG)`)
+	text := out.String()
+	if at := strings.Index(text, "level="); at < strings.Index(text, "Ctrl-C") || strings.Contains(text, "kept in memory") {
+		t.Errorf("the log is not behind the banner, or repeats it:\n%s", text)
+	}
+
+	_, out = startDevOutput(t) // any port is no busy port
+	if strings.Contains(out.String(), "busy") {
+		t.Errorf("nothing is busy:\n%s", out)
+	}
+}
+
+// TestTurnFindsDev: the state file is only a hint. Not parallel: there is one state.
+func TestTurnFindsDev(t *testing.T) {
+	startDev(t)
+	state, ok := readState()
+	if !ok {
+		t.Fatal("no state")
+	}
+	was := defaultAdmin
+	t.Cleanup(func() { defaultAdmin = was })
+	defaultAdmin = state.Admin
+	ls := func() result { t.Helper(); return execute(t, "", "turn", "ls") }
+
+	state.remove() // that of another dev, which has been stopped
+	if got := ls(); got.code != 0 || !strings.Contains(got.out, "no messages") {
+		t.Errorf("without a state: %+v", got)
+	}
+	killed := devState{PID: 1, URL: "http://127.0.0.1:1/wx/dev", Admin: "127.0.0.1:1", TokenFile: devTokenFile()}
+	if err := killed.save(); err != nil {
+		t.Fatal(err)
+	}
+	defer killed.remove()
+	if got := ls(); got.code != 0 || !strings.Contains(got.out, "no messages") {
+		t.Errorf("with the state of a dead server: %+v", got)
+	}
+	defaultAdmin = "127.0.0.1:2"
+	if got := ls(); got.code != exitFailed || !strings.Contains(got.err, "no server answers at 127.0.0.1:1 or 127.0.0.1:2") || !strings.Contains(got.err, "-c FILE") {
+		t.Errorf("with dead servers: %+v", got)
+	}
+
+	// The configuration of this folder is that of another server.
+	t.Chdir(t.TempDir())
+	yaml := execute(t, "", "account", "new", "shop", "--app-id", "wxb11529c136998cb6").out
+	if err := os.WriteFile(defaultConfig, []byte("admin: "+state.Admin+"\n"+yaml), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := ls(); got.code != exitFailed || !strings.Contains(got.err, "another server than the one of this configuration answers at "+state.Admin) || !strings.Contains(got.err, "-c FILE") || strings.Contains(got.err, "Authorization") {
+		t.Errorf("with another configuration: %+v", got)
+	}
+	killed.remove()
+	if err := os.WriteFile(defaultConfig, []byte("admin: "+defaultAdmin+"\n"+yaml), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := ls(); got.code != exitFailed || strings.Count(got.err, defaultAdmin) != 1 {
+		t.Errorf("the same address from two sides: %+v", got)
+	}
+}
+
+// TestPushHint: a folder has a configuration and push does not use it.
+func TestPushHint(t *testing.T) {
+	t.Chdir(t.TempDir())
+	const hint = "add -c echostr.yaml"
+	status := http.StatusNotFound
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+	defer srv.Close()
+	if got := execute(t, "", "push", "--url", srv.URL, "text", "x"); strings.Contains(got.out, hint) {
+		t.Errorf("there is no file: %+v", got)
+	}
+	if err := os.WriteFile(defaultConfig, []byte(execute(t, "", "account", "new", "shop").out), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		status int
+		args   []string
+		state  bool
+		want   bool
+	}{
+		{404, nil, true, true},
+		{403, nil, true, true},
+		{500, nil, true, false},
+		{500, nil, false, true},
+		{200, nil, false, false},
+		{403, []string{"-c", defaultConfig}, true, false},
+		{403, []string{"--token", newToken()}, true, false},
+	} {
+		status = tt.status
+		s := devState{PID: 1, URL: srv.URL, Mode: defaultMode}
+		if tt.state {
+			if err := s.save(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		args := append([]string{"push", "--url", srv.URL}, tt.args...)
+		for _, what := range [][]string{{"text", "x"}, {"--check"}} {
+			if what[0] == "--check" && tt.status == 200 {
+				continue
+			}
+			if got := execute(t, "", append(args, what...)...); strings.Contains(got.out, hint) != tt.want {
+				t.Errorf("%d %v %v: %+v", tt.status, args, what, got)
+			}
+		}
+		s.remove()
+	}
 }
 
 // TestDevAndPush is the first minute with echostr: it sends every kind, and
@@ -171,7 +302,7 @@ func TestPushWithConfiguration(t *testing.T) {
 	if got := execute(t, "", "turn", "ls", "--admin", admin, "--token-file", filepath.Join(t.TempDir(), "none")); got.code != exitFailed || !strings.Contains(got.err, "--token-file") {
 		t.Errorf("turn ls without the token: %+v", got)
 	}
-	if got := execute(t, "", "push", "-c", file, "--account", "other", "text", "x"); got.code != exitUsage || !strings.Contains(got.err, "shop") {
+	if got := execute(t, "", "push", "-c", file, "--account", "other", "text", "x"); got.code != exitUsage || !strings.Contains(got.err, "there is no account other in "+file+"; it has shop") {
 		t.Errorf("another account: %+v", got)
 	}
 	cancel()
@@ -197,14 +328,10 @@ func TestPushVerdicts(t *testing.T) {
 		{"500 four times", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, []string{"--pushes=4"}, 1, "all 4 pushes failed"},
 		{"500 once", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, []string{"--once"}, 1, "the push failed"},
 		{"hangs", func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body); <-r.Context().Done() }, []string{"--timeout=50ms"}, 1, "no answer in 50ms, cut (超时断开)"},
+		{"403", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(403) }, []string{"--once"}, 1, "GET /api/v1/refusals"},
+		{"a cut text", func(w http.ResponseWriter, r *http.Request) { answerText(w, r, strings.Repeat("字", 681)+"…") }, nil, 0, "(2046 bytes with … at the end: cut by the server?"},
 		{"wrong echostr", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }, []string{"--check"}, 1, "Token 验证失败"},
-		{"an escape sequence", func(w http.ResponseWriter, r *http.Request) {
-			body, _ := io.ReadAll(r.Body)
-			from := regexp.MustCompile(`<FromUserName>.*</FromUserName>`).FindString(string(body))
-			to := regexp.MustCompile(`<ToUserName>.*</ToUserName>`).FindString(string(body))
-			swap := strings.NewReplacer("FromUserName", "ToUserName", "ToUserName", "FromUserName")
-			_, _ = io.WriteString(w, "<xml>"+swap.Replace(from)+swap.Replace(to)+"<CreateTime>1</CreateTime><MsgType>text</MsgType><Content>a\u009bb</Content></xml>")
-		}, nil, 0, "text: a\ufffdb"},
+		{"an escape sequence", func(w http.ResponseWriter, r *http.Request) { answerText(w, r, "a\u009bb") }, nil, 0, "text: a\ufffdb"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -219,6 +346,44 @@ func TestPushVerdicts(t *testing.T) {
 				t.Errorf("%+v, want %d and %q", got, tt.code, tt.want)
 			}
 		})
+	}
+}
+
+// answerText answers a push with a text, as it stands.
+func answerText(w http.ResponseWriter, r *http.Request, content string) {
+	body, _ := io.ReadAll(r.Body)
+	from := regexp.MustCompile(`<FromUserName>.*</FromUserName>`).FindString(string(body))
+	to := regexp.MustCompile(`<ToUserName>.*</ToUserName>`).FindString(string(body))
+	swap := strings.NewReplacer("FromUserName", "ToUserName", "ToUserName", "FromUserName")
+	_, _ = io.WriteString(w, "<xml>"+swap.Replace(from)+swap.Replace(to)+"<CreateTime>1</CreateTime><MsgType>text</MsgType><Content>"+content+"</Content></xml>")
+}
+
+// TestPushTLS: what is wrong with a certificate is told, with what WeChat wants.
+func TestPushTLS(t *testing.T) {
+	t.Parallel()
+	srv := httptest.NewTLSServer(http.NotFoundHandler())
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+	t.Cleanup(srv.Close)
+	for _, what := range [][]string{{"text", "x"}, {"--check"}} {
+		got := execute(t, "", append([]string{"push", "--url", srv.URL}, what...)...)
+		if got.code != exitFailed || !strings.Contains(got.out, "complete chain (fullchain) of a certificate from a public CA") || strings.Contains(got.out, "closed the connection") {
+			t.Errorf("%v: %+v", what, got)
+		}
+	}
+	if got := execute(t, "", "push", "--json", "--url", srv.URL, "text", "x"); !strings.Contains(got.out, `"problem": "tls"`) || !strings.Contains(got.out, `"outcome": "tls"`) {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestPushWholeText: a long text that was not cut has no note.
+func TestPushWholeText(t *testing.T) {
+	t.Parallel()
+	for _, content := range []string{strings.Repeat("x", 2048), "等等…"} {
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { answerText(w, r, content) }))
+		t.Cleanup(srv.Close)
+		if got := execute(t, "", "push", "--url", srv.URL, "text", "x"); got.code != 0 || strings.Contains(got.out, "cut by") {
+			t.Errorf("%+v", got)
+		}
 	}
 }
 

@@ -56,6 +56,8 @@ func (p *pushPrinter) ended(push simulator.Push) {
 		what = "no connection (连接失败): " + cause(push.Err)
 	case push.Outcome == simulator.Reset:
 		what = "connection broken (连接中断): " + cause(push.Err)
+	case push.Outcome == simulator.BadTLS:
+		what = "no TLS (证书或 TLS 错误): " + cause(push.Err)
 	default:
 		return // it was stopped
 	}
@@ -93,6 +95,9 @@ func (p *pushPrinter) report(r *simulator.Report, err error) error {
 	p.printf("\n")
 	if v.Reply != nil {
 		p.printf("reply (被动回复): %s\n", indent(printable(v.Reply.String())))
+		if n := len(v.Reply.Content); n > almostFull && strings.HasSuffix(v.Reply.Content, "…") {
+			p.printf("(%d bytes with … at the end: cut by the server? A text has 2048 at most, 疑似被截断)\n", n)
+		}
 	}
 	switch v.Sees {
 	case simulator.SeesReply:
@@ -111,10 +116,13 @@ func (p *pushPrinter) report(r *simulator.Report, err error) error {
 	return nil
 }
 
+// almostFull is the length from which a text that ends in … was probably cut:
+// what is cut is a whole character, and an emoji may have many bytes.
+const almostFull = 2048 - 32
+
 // hints say what a status of an echostr server means.
 var hints = map[int]string{
-	403: "the server did not take this for a push of WeChat; make --token (令牌), --mode (消息加解密方式), key, AppID and --original-id (原始ID) those of the server, whose log has the reason",
-	404: "the server has no such path; echostr has /wx/ and the name of the account",
+	403: "make --token (令牌), --mode (消息加解密方式), --encoding-aes-key, --app-id and --original-id (原始ID) those of the server",
 	413: "the message is longer than the server's body_limit",
 }
 

@@ -17,7 +17,7 @@ const defaultConfig = "echostr.yaml"
 
 type serveCommand struct {
 	Config   string `short:"c" default:"${default_config}" placeholder:"FILE" help:"The configuration. Without the default file, accounts may stand in the environment (ECHOSTR_ACCOUNTS_0_NAME ...)."`
-	LogLevel string `enum:",debug,info,warn,error" default:"" placeholder:"LEVEL" help:"debug, info, warn or error, instead of log.level."`
+	LogLevel string `placeholder:"LEVEL" help:"debug, info, warn or error, instead of log.level."`
 }
 
 func (c *serveCommand) Help() string {
@@ -33,8 +33,8 @@ func (c *serveCommand) Run(ctx context.Context, term *terminal) error {
 	if err != nil {
 		return err
 	}
-	if c.LogLevel != "" {
-		cfg.Log.Level = config.LogLevel(c.LogLevel)
+	if c.LogLevel != "" && cfg.Log.Level.UnmarshalText([]byte(c.LogLevel)) != nil {
+		return usage("--log-level is debug, info, warn or error, and not %q", c.LogLevel)
 	}
 	srv, err := server.New(cfg, &server.Options{
 		Logger:    server.NewLogger(term.err, cfg.Log),

@@ -2,14 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"strings"
 	"time"
 
+	"github.com/echostr/echostr/internal/config"
 	"github.com/echostr/echostr/server"
 	"github.com/echostr/echostr/store"
 )
@@ -24,12 +22,12 @@ type turnCommand struct {
 }
 
 type turnLsCommand struct {
-	Account string        `placeholder:"NAME" help:"Of this account only."`
-	User    string        `placeholder:"OPENID" help:"Of this user only."`
-	State   []string      `placeholder:"STATE" help:"running, answered, silent, failed, unparseable or erased; several with commas."`
-	Since   time.Duration `placeholder:"10m" help:"Not older than this."`
-	Limit   int           `short:"n" default:"20" placeholder:"N" help:"At most so many (${default})."`
-	JSON    bool          `name:"json" help:"Print JSON."`
+	Account string   `placeholder:"NAME" help:"Of this account only."`
+	User    string   `placeholder:"OPENID" help:"Of this user only."`
+	State   []string `placeholder:"STATE" help:"running, answered, silent, failed, unparseable or erased; several with commas."`
+	Since   string   `placeholder:"10m" help:"Not older than this: 90s, 10m, 2h or 3d."`
+	Limit   int      `short:"n" default:"20" placeholder:"N" help:"At most so many (${default})."`
+	JSON    bool     `name:"json" help:"Print JSON."`
 }
 
 type turnShowCommand struct {
@@ -43,8 +41,14 @@ func (c *turnLsCommand) Run(ctx context.Context, term *terminal, parent *command
 	if c.Limit < 1 || c.Limit > 1000 {
 		return usage("--limit lies between 1 and 1000")
 	}
-	if c.Since > 0 {
-		f.Since = time.Now().Add(-c.Since)
+	if c.Since != "" {
+		var since config.Duration
+		if err := since.UnmarshalText([]byte(c.Since)); err != nil || since < 0 {
+			return usage("--since %q is no length of time; write it like 90s, 10m, 2h or 3d", c.Since)
+		}
+		if since > 0 {
+			f.Since = time.Now().Add(-time.Duration(since))
+		}
 	}
 	for _, name := range c.State {
 		var state store.State
@@ -73,7 +77,7 @@ func (c *turnLsCommand) Run(ctx context.Context, term *terminal, parent *command
 		turn := &turns[i]
 		took := "-"
 		if !turn.FinishedAt.IsZero() {
-			took = short(turn.FinishedAt.Sub(turn.ReceivedAt))
+			took = elapsed(turn.FinishedAt.Sub(turn.ReceivedAt))
 		}
 		t.add(turn.ReceivedAt.Local().Format("01-02 15:04:05"), turn.Account, kindOf(turn), turn.State.String(),
 			pushesOf(turn), took, dash(oneLine(turn.OpenID, 32)), turn.Key[:min(len(turn.Key), shownKey)], oneLine(turn.Reason, 60))
@@ -141,7 +145,7 @@ func show(w io.Writer, turn *server.Turn) {
 	t.add("user (OpenID)", dash(printable(turn.OpenID)))
 	t.add("received", turn.ReceivedAt.Local().Format("2006-01-02 15:04:05.000"))
 	if !turn.FinishedAt.IsZero() {
-		t.add("finished", turn.FinishedAt.Local().Format("2006-01-02 15:04:05.000")+", after "+short(turn.FinishedAt.Sub(turn.ReceivedAt)))
+		t.add("finished", turn.FinishedAt.Local().Format("2006-01-02 15:04:05.000")+", after "+elapsed(turn.FinishedAt.Sub(turn.ReceivedAt)))
 	}
 	t.add("state", turn.State.String())
 	if turn.Reason != "" {
@@ -194,6 +198,14 @@ func dash(s string) string {
 	return s
 }
 
+// elapsed is how long something took.
+func elapsed(d time.Duration) string {
+	if d < time.Millisecond {
+		return "<1ms"
+	}
+	return short(d)
+}
+
 // short is a duration as people write it: 12ms, 8.01s, 10m.
 func short(d time.Duration) string {
 	switch {
@@ -212,62 +224,4 @@ func short(d time.Duration) string {
 		s = strings.TrimSuffix(s, "0m")
 	}
 	return s
-}
-
-// place is where a server may be.
-type place struct{ admin, tokenFile string }
-
-// ask puts a question to the first server that runs.
-func (c *turnCommand) ask(term *terminal, question func(*server.Client) error) error {
-	places, err := c.places(term)
-	if err != nil {
-		return err
-	}
-	for _, p := range places {
-		token, tokenErr := server.ReadToken(p.tokenFile)
-		if tokenErr != nil && !errors.Is(tokenErr, fs.ErrNotExist) {
-			return tokenErr
-		}
-		err = question(&server.Client{Address: p.admin, Token: token})
-		if errors.Is(err, server.ErrNotRunning) {
-			continue
-		}
-		if err != nil && tokenErr != nil {
-			return fmt.Errorf("%w; there is no token file %s, so name it with --token-file, or the configuration with -c", err, p.tokenFile)
-		}
-		return err
-	}
-	if err == nil {
-		err = server.ErrNotRunning
-	}
-	return fmt.Errorf("%w; start `echostr serve` or `echostr dev` first: the store memory: holds nothing while no server runs", err)
-}
-
-func (c *turnCommand) places(term *terminal) ([]place, error) {
-	if c.Admin != "" {
-		if c.TokenFile == "" {
-			return nil, usage("--admin needs --token-file, too")
-		}
-		return []place{{c.Admin, c.TokenFile}}, nil
-	}
-	var list []place
-	path := c.Config
-	if path == "" {
-		if _, err := os.Stat(defaultConfig); err == nil || accountsInEnvironment(term.env) {
-			path = defaultConfig
-		}
-	}
-	if path != "" {
-		cfg, path, err := loadConfig(path, term.env)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, place{reachable(cfg.Admin), server.TokenFile(cfg, path)})
-	}
-	if c.Config == "" {
-		if state, ok := readState(); ok {
-			list = append(list, place{state.Admin, state.TokenFile})
-		}
-	}
-	return list, nil
 }

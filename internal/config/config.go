@@ -33,7 +33,8 @@
 //
 // # Errors
 //
-// All errors are reported together, as [Errors].
+// All errors are reported together, as [Errors]. Variables that name no key are
+// among them then: a misspelt one is often why something is missing.
 package config
 
 import (
@@ -43,6 +44,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"time"
 )
 
@@ -151,31 +153,39 @@ func Load(path string, env []string) (*Config, error) {
 	if path == "" {
 		return l.load("", nil, env)
 	}
-	data, err := readLimited(path, maxFile)
+	data, mode, err := readLimited(path, maxFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, Errors{{place: place{source: path}, Text: "the configuration file does not exist; make one from the output of `echostr account new NAME`, or name another with -c"}}
+		l.start(path)
+		l.assignments(env) // a misspelt name may be why a file is needed
+		l.fail(place{source: path}, "", "the configuration file does not exist; make one from the output of `echostr account new NAME`, or name another with -c")
+		return nil, l.failure()
 	case errors.Is(err, errTooLong):
 		return nil, Errors{{place: place{source: path}, Text: "the file is longer than 1 MiB, so it is not a configuration; name another with -c"}}
 	case err != nil:
 		return nil, Errors{{place: place{source: path}, Text: "the file cannot be read (" + cause(err) + "); give this user the right to read it"}}
 	}
+	l.open = runtime.GOOS != "windows" && mode.Perm()&0o077 != 0
 	return l.load(path, data, env)
 }
 
 var errTooLong = errors.New("too long")
 
-func readLimited(path string, limit int64) ([]byte, error) {
+func readLimited(path string, limit int64) ([]byte, fs.FileMode, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, 0, err
+	}
 	data, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err == nil && int64(len(data)) > limit {
 		err = errTooLong
 	}
-	return data, err
+	return data, info.Mode(), err
 }
 
 // cause is the reason of a file error without the file's name: what was
@@ -187,12 +197,16 @@ func cause(err error) string {
 	return "input error"
 }
 
-func readSecret(path string) ([]byte, error) { return readLimited(path, 4<<10) }
+func readSecret(path string) ([]byte, error) {
+	data, _, err := readLimited(path, 4<<10)
+	return data, err
+}
 
 // loader is one run of Load.
 type loader struct {
 	now  time.Time
 	read func(path string) ([]byte, error)
+	open bool // others may read the file
 
 	cfg         *Config
 	errs        Errors
@@ -200,20 +214,44 @@ type loader struct {
 }
 
 func (l *loader) load(name string, data []byte, env []string) (*Config, error) {
-	l.cfg = &Config{file: name, at: make(map[string]place)}
-	l.secretFiles = make(map[string]string)
+	l.start(name)
 	if !l.decodeFile(data) {
-		return nil, l.errs // everything further would be guessing
+		l.assignments(env)
+		return nil, l.failure() // everything further would be guessing
 	}
 	l.overlay(env)
 	l.readSecrets()
 	l.cfg.fillDefaults()
 	l.errs = l.errs.merge(l.cfg.problems(l.now))
 	if len(l.errs) > 0 {
-		return nil, l.errs
+		return nil, l.failure()
 	}
 	l.cfg.Warnings = l.cfg.Warnings.merge(l.cfg.doubts(l.now))
+	if l.open && l.cfg.holdsSecrets() {
+		l.cfg.Warnings = l.cfg.Warnings.merge(Errors{{place: place{source: name}, Text: "the file holds secrets, and other users may read it; run chmod 600 on it, or keep the secrets in files of their own (token_file ...)"}})
+	}
 	return l.cfg, nil
+}
+
+func (l *loader) start(name string) {
+	l.cfg = &Config{file: name, at: make(map[string]place)}
+	l.secretFiles = make(map[string]string)
+}
+
+// failure is all that is wrong, and the variables that name no key.
+func (l *loader) failure() Errors { return l.errs.merge(l.cfg.Warnings) }
+
+// holdsSecrets reports whether a secret stands in the file itself.
+func (c *Config) holdsSecrets() bool {
+	byName, names := keysOf(reflect.TypeFor[Account]())
+	for i := range c.Accounts {
+		for _, n := range names {
+			if k := byName[n]; k.secret && !k.file && c.at[accountPath(i, n)].line > 0 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (l *loader) readSecrets() {

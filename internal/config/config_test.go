@@ -3,10 +3,12 @@ package config
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -290,9 +292,72 @@ func TestLoadFiles(t *testing.T) {
 	}
 }
 
+// TestOpenFile is about the file's mode.
+func TestOpenFile(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("NOT TESTED on Windows, where modes say nothing")
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "token"), []byte(goodToken), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	inFile := strings.Replace(minimal, "token: "+goodToken, "token_file: token", 1)
+	for _, tt := range []struct {
+		text string
+		mode os.FileMode
+		env  []string
+		warn bool
+	}{
+		{minimal, 0o600, nil, false},
+		{minimal, 0o644, nil, true},
+		{minimal, 0o640, nil, true},
+		{inFile, 0o644, nil, false},
+		{inFile, 0o644, []string{"ECHOSTR_ACCOUNTS_0_TOKEN=" + goodToken}, false},
+	} {
+		path := filepath.Join(dir, "echostr.yaml")
+		if err := os.WriteFile(path, []byte(tt.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, tt.mode); err != nil {
+			t.Fatal(err)
+		}
+		c, err := Load(path, tt.env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(c.Warnings.Error(), path+": the file holds secrets, and other users may read it; run chmod 600"); got != tt.warn || len(c.Warnings) > 1 {
+			t.Errorf("%v %v: %v", tt.mode, tt.env, c.Warnings)
+		}
+	}
+}
+
+func TestPlaceholder(t *testing.T) {
+	t.Parallel()
+	c, err := loadText(strings.Replace(minimal, "wxb11529c136998cb6", PlaceholderAppID, 1), nil, nil)
+	if err != nil || len(c.Warnings) != 1 || !strings.Contains(c.Warnings.Error(), "accounts[0].app_id: is the placeholder") {
+		t.Errorf("%v, %v", c.Warnings, err)
+	}
+}
+
+// TestMisspeltVariables are often the reason of the errors they stand beside.
+func TestMisspeltVariables(t *testing.T) {
+	t.Parallel()
+	env := []string{"ECHOSTR_ACCOUNTS_0_TOKN=" + goodToken, "ECHOSTR_ACCOUNTS_0_NAME=a"}
+	for _, path := range []string{"", filepath.Join(t.TempDir(), "none.yaml")} {
+		_, err := Load(path, env)
+		if text := fmt.Sprint(err); !strings.Contains(text, "ECHOSTR_ACCOUNTS_0_TOKN: this variable names no key") || strings.Count(text, "\n") < 1 || strings.Contains(text, goodToken) {
+			t.Errorf("%q: %v", path, err)
+		}
+	}
+}
+
 func TestDevelopment(t *testing.T) {
 	t.Parallel()
 	c := Development()
+	if c.Log.Level != "debug" {
+		t.Errorf("the level is %s; a developer must see the value of a panic", c.Log.Level)
+	}
 	if err := c.Validate(now); err != nil {
 		t.Errorf("the development configuration is refused: %v", err)
 	}

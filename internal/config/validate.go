@@ -33,6 +33,9 @@ var (
 	keyPattern        = regexp.MustCompile(`^[0-9A-Za-z+/]{43}$`)
 )
 
+// PlaceholderAppID is what `echostr account new` writes when it is not told the AppID.
+const PlaceholderAppID = "wx0000000000000000"
+
 const (
 	maxRotation     = 24 * time.Hour
 	maxFallback     = 2048 // R-REPLY-TEXT
@@ -255,6 +258,9 @@ func (c *Config) doubts(now time.Time) Errors {
 	}
 	for i := range c.Accounts {
 		a := &c.Accounts[i]
+		if a.AppID == PlaceholderAppID {
+			k.bad(accountPath(i, "app_id"), "is the placeholder that %s writes; copy 开发者ID(AppID) from WeChat's console, or encrypted messages do not open", newAccount)
+		}
 		if a.Bot == "" {
 			k.bad(accountPath(i, "bot"), "no bot is named, so every message is answered with nothing; write sample or demo")
 		}
