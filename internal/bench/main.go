@@ -63,11 +63,13 @@ func main() {
 
 // kinds of servers; the first is what the others are compared with.
 var kinds = []struct {
-	name string
-	mode callback.Mode // 0: bare net/http
-	pure bool
+	name     string
+	mode     callback.Mode // 0: not ours
+	pure     bool
+	skeleton bool
 }{
 	{name: "bare net/http"},
+	{name: "skeleton", skeleton: true},
 	{name: "memory, plain", mode: callback.Plain},
 	{name: "memory, plain, Pure", mode: callback.Plain, pure: true},
 	{name: "memory, safe", mode: callback.Safe},
@@ -109,6 +111,9 @@ func handler(name string) (http.Handler, error) {
 	for _, k := range kinds {
 		if k.name != name {
 			continue
+		}
+		if k.skeleton {
+			return newSkeleton(), nil
 		}
 		if k.mode == 0 {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -391,7 +396,7 @@ func run(rounds, requests, conns, parked int, profile string) error {
 		return nil
 	}
 	fmt.Printf("\n| %d parked pushes | KiB each | heap | stacks |\n|---|---|---|---|\n", parked)
-	for _, k := range kinds[:2] {
+	for _, k := range kinds[:3] {
 		s, err := start(k.name, "")
 		if err != nil {
 			return err

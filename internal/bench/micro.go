@@ -6,14 +6,12 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime"
 	"testing"
 
 	"github.com/echostr/echostr"
 	"github.com/echostr/echostr/wxcrypt"
 )
-
-// sink keeps the compiler from leaving out what is measured.
-var sink any
 
 // micro compares parts with what they are measured by, in one process, in
 // turns.
@@ -40,7 +38,7 @@ func micro(rounds int) error {
 	}{
 		{"decode " + vector, "encoding/xml into the same struct", func() error {
 			m, err := echostr.Decode(body)
-			sink = m
+			runtime.KeepAlive(m)
 			return err
 		}, func() error { return decodeStd(body) }, true},
 		{"check a signature", "SHA-1 of the same bytes", func() error {
@@ -48,13 +46,18 @@ func micro(rounds int) error {
 				return fmt.Errorf("the signature does not fit")
 			}
 			return nil
-		}, func() error { sum = sha1.Sum(signed); return nil }, false},
+		}, func() error {
+			sum := sha1.Sum(signed)
+			runtime.KeepAlive(sum)
+			return nil
+		}, false},
 		{"encode a text reply", "the decoding above", func() error {
-			reply = echostr.AppendReply(nil, answer, echostr.Address{ToUserName: "o", FromUserName: "gh_", CreateTime: 1})
+			reply := echostr.AppendReply(nil, answer, echostr.Address{ToUserName: "o", FromUserName: "gh_", CreateTime: 1})
+			runtime.KeepAlive(reply)
 			return nil
 		}, func() error {
 			m, err := echostr.Decode(body)
-			sink = m
+			runtime.KeepAlive(m)
 			return err
 		}, false},
 	} {
@@ -81,11 +84,6 @@ func micro(rounds int) error {
 	fmt.Println()
 	return nil
 }
-
-var (
-	sum   [sha1.Size]byte
-	reply []byte
-)
 
 func nsPerOp(r testing.BenchmarkResult) float64 { return float64(r.T.Nanoseconds()) / float64(r.N) }
 
@@ -114,6 +112,6 @@ func decodeStd(body []byte) error {
 		BizMsgMenuID             string `xml:"bizmsgmenuid"`
 	}
 	err := xml.Unmarshal(body, &m)
-	sink = &m
+	runtime.KeepAlive(&m)
 	return err
 }
