@@ -5,11 +5,10 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/echostr/echostr"
+	"github.com/echostr/echostr/internal/limits"
 	"github.com/echostr/echostr/internal/turn"
 	"github.com/echostr/echostr/store"
 	"github.com/echostr/echostr/wxcrypt"
@@ -143,7 +142,6 @@ type Config struct {
 const (
 	maxFreshness      = 10 * time.Minute
 	maxHandlerTimeout = 10 * time.Minute
-	minTokenLen       = 16
 	defaultBodyLimit  = 256 << 10
 	maxBodyLimit      = 4 << 20
 	defaultMaxWaiting = 10_000
@@ -151,26 +149,6 @@ const (
 )
 
 var namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
-
-// knownTokens are those of tutorials and samples, in lower case. Everybody can
-// sign with them.
-var knownTokens = []string{
-	"weixin", "wechat", "weixintoken", "wechattoken", "mytoken", "token", "test", "testtoken",
-	"123456", "12345678", "1234567890", "1234567890123456", "0123456789abcdef", "abcdefghijklmnop",
-	"token1234567890", "pamtest", "echostr", "password", "yourtoken", "helloworld",
-}
-
-// WeakToken says why a token is too weak to keep forgers out, and "" if it is
-// not. The words continue a sentence that begins with "the token". R-SIG-TOKEN
-func WeakToken(token string) string {
-	switch {
-	case slices.Contains(knownTokens, strings.ToLower(token)):
-		return "is one that everybody tries first"
-	case len(token) < minTokenLen:
-		return fmt.Sprintf("has fewer than %d characters, so it can be guessed from a single captured URL", minTokenLen)
-	}
-	return ""
-}
 
 // check fills in the defaults of an account and says what is wrong with it.
 func (a *Account) check(cfg *Config) error {
@@ -186,7 +164,7 @@ func (a *Account) check(cfg *Config) error {
 	if a.Token == "" {
 		return errors.New("the token (令牌) is missing: make one with `echostr account new` and enter it in WeChat's console too")
 	}
-	if why := WeakToken(a.Token); why != "" && !a.AllowWeakToken {
+	if why := limits.WeakToken(a.Token); why != "" && !a.AllowWeakToken {
 		return fmt.Errorf("the token (令牌) %s: make one with `echostr account new` and enter it in WeChat's console too, or set AllowWeakToken", why)
 	}
 	if a.EncodingAESKey == "" && a.Mode != Plain {

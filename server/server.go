@@ -114,7 +114,8 @@ type Options struct {
 	NextPort bool
 	// TokenFile is the file with the token of the API. It is made if it is not
 	// there. Defaults to the file that [TokenFile] names for a configuration in
-	// the working directory.
+	// the working directory; with a file from elsewhere give TokenFile(cfg, path),
+	// so that `echostr turn -c path` finds it.
 	TokenFile string
 	// Version is shown in the metrics. Defaults to "unknown".
 	Version string

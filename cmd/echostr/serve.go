@@ -23,7 +23,7 @@ type serveCommand struct {
 func (c *serveCommand) Help() string {
 	return `Secrets and every other key can come from the environment, too: ECHOSTR_ACCOUNTS_0_TOKEN is accounts[0].token.
 
-SIGTERM and SIGINT drain: open pushes are answered, running handlers finished, 10 s at most. A second signal ends at once.
+SIGTERM and SIGINT drain: it goes on listening until the messages under way have been answered, 10 s at most. A second signal ends at once.
 
 Exit codes: 0 told to stop, 1 failed, 2 wrong command line, 70 to be restarted, 78 wrong configuration.`
 }

@@ -89,6 +89,12 @@ func run(ctx context.Context, listen, token string, handler echostr.Handler) err
 	ending, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if err == nil {
+		// A held message is answered on WeChat's next push, so listen a little longer.
+		settling, settled := context.WithTimeout(ending, 9*time.Second)
+		if e := wechat.Settle(settling); e != nil {
+			log.Print(fmt.Errorf("not every message was answered: %w", e))
+		}
+		settled()
 		err = srv.Shutdown(ending)
 	}
 	if e := wechat.Shutdown(ending); e != nil {

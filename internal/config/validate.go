@@ -13,7 +13,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/echostr/echostr/callback"
+	"github.com/echostr/echostr/internal/limits"
 )
 
 // Validate checks everything that [Load] checks about the values, at the
@@ -219,7 +219,7 @@ func (k *checker) token(path string, token Secret, allowWeak bool) {
 		k.bad(path, "must have 3 to 32 characters of A-Z, a-z and 0-9, as WeChat's console demands; make a strong one with %s", newAccount)
 	case allowWeak:
 	default:
-		if why := callback.WeakToken(t); why != "" {
+		if why := limits.WeakToken(t); why != "" {
 			k.bad(path, "%s; make a strong one with %s and paste the same into WeChat's console, or set allow_weak_token: true if it cannot be changed", why, newAccount)
 		}
 	}
