@@ -29,8 +29,15 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	ctx, stop := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		stop()
+		<-signals // a second one ends the process at once
+		os.Exit(1)
+	}()
 	term := &terminal{in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Environ()}
 	os.Exit(term.report(run(ctx, os.Args[1:], term)))
 }
