@@ -32,6 +32,8 @@ func (s *Server) accounts() []callback.Account {
 			Fallback:               a.Fallback,
 			KeepUnsubscribed:       s.cfg.OnUnsubscribe == config.Keep,
 			AllowWeakToken:         a.AllowWeakToken,
+			Once:                   a.Once,
+			BindSignature:          a.BindSignature,
 		}
 	}
 	return list

@@ -377,6 +377,8 @@ accounts:
     freshness: 7m
     body_limit: 64KiB
     allow_weak_token: true
+    once: true
+    bind_signature: true
     fallback: 请稍后
 `, testAppID, testToken, testKey, until.Format(time.RFC3339)))
 	mine := echostr.NewRouter()
@@ -386,7 +388,7 @@ accounts:
 		Handler: mine, OriginalID: "gh_0123456789ab", PreviousToken: "z8Qw3rTy6UiOp1AsDf4GhJk7LzXc0Vb3",
 		PreviousEncodingAESKey: "bbcdefghijklmnopqrstuvwxyz0123456789ABCDEFG", PreviousUntil: until,
 		HandlerTimeout: 90 * time.Second, Freshness: 7 * time.Minute, BodyLimit: 64 << 10,
-		AllowWeakToken: true, Fallback: "请稍后", KeepUnsubscribed: true,
+		AllowWeakToken: true, Once: true, BindSignature: true, Fallback: "请稍后", KeepUnsubscribed: true,
 	}
 	if diff := cmp.Diff([]callback.Account{want}, s.accounts(), cmp.Comparer(func(a, b *echostr.Router) bool { return a == b })); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)

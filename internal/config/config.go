@@ -138,6 +138,11 @@ type Account struct {
 	// AllowWeakToken accepts a token that is short or well known, for accounts
 	// whose token cannot be changed.
 	AllowWeakToken bool `yaml:"allow_weak_token"`
+	// Once does not start a handler again when the process that ran it died.
+	Once bool `yaml:"once"`
+	// BindSignature refuses, in mode plain, a second message under a signature
+	// that another message has used.
+	BindSignature bool `yaml:"bind_signature"`
 	// Fallback is the text a user gets when the handler failed, at most
 	// 2048 bytes. Empty: nothing is sent.
 	Fallback string `yaml:"fallback"`
