@@ -55,15 +55,8 @@ func scanCDATA(s string, i int) (end int, dirty bool) {
 			}
 			i++
 		case c >= utf8.RuneSelf:
-			// Stay here while it goes on, as Chinese does.
-			for i < len(s) && s[i] >= utf8.RuneSelf {
-				size, ok := 1, false
-				if c = s[i]; c >= 0xc2 && c <= 0xf4 {
-					size, ok = legalRune(s, i)
-				}
-				i += size
-				dirty = dirty || !ok
-			}
+			next, illegal := scanRunes(s, i)
+			i, dirty = next, dirty || illegal
 		case c < 0x20 && c != '\n' && c != '\t':
 			for dirty = true; i < len(s) && s[i] < 0x20; {
 				i++
@@ -113,15 +106,8 @@ func scanText(s string, i int) (end int, dirty bool) {
 			i += size
 			dirty = true
 		case c >= utf8.RuneSelf:
-			// Stay here while it goes on, as Chinese does.
-			for i < len(s) && s[i] >= utf8.RuneSelf {
-				size, ok := 1, false
-				if c = s[i]; c >= 0xc2 && c <= 0xf4 {
-					size, ok = legalRune(s, i)
-				}
-				i += size
-				dirty = dirty || !ok
-			}
+			next, illegal := scanRunes(s, i)
+			i, dirty = next, dirty || illegal
 		case c < 0x20 && c != '\n' && c != '\t':
 			for dirty = true; i < len(s) && s[i] < 0x20; {
 				i++
@@ -130,6 +116,20 @@ func scanText(s string, i int) (end int, dirty bool) {
 			i++
 		}
 	}
+}
+
+// scanRunes returns where the run of bytes beyond ASCII at i ends, as Chinese makes them
+// long, and whether a character in it is illegal.
+func scanRunes(s string, i int) (end int, illegal bool) {
+	for i < len(s) && s[i] >= utf8.RuneSelf {
+		size, ok := 1, false
+		if c := s[i]; c >= 0xc2 && c <= 0xf4 {
+			size, ok = legalRune(s, i)
+		}
+		i += size
+		illegal = illegal || !ok
+	}
+	return i, illegal
 }
 
 // failText records the error for a negative end of scanText.

@@ -156,9 +156,10 @@ func (f *flight) apply(j *job) (start *attempt) {
 		if row := &f.state.Row; row.Seen == 0 && row.Pure {
 			// No start mark will meet what is in the store, so that is asked for
 			// first: a replay starts nothing (P7).
-			switch _, err := f.s.cfg.Store.Get(f.s.storeCtx, f.key); {
+			known := &job{ev: turn.Event{Kind: turn.Changed}}
+			switch err := f.refresh(&known.ev); {
 			case err == nil:
-				start = f.apply(&job{reload: true, ev: turn.Event{Kind: turn.Changed}})
+				start = f.apply(known)
 			case !errors.Is(err, store.ErrNotFound):
 				row.Pure = false // then the claim has to tell
 			}
@@ -250,17 +251,14 @@ func (f *flight) erase() bool {
 	}
 	// The event itself too, and nothing that the user sends later.
 	before := row.ReceivedAt.Add(time.Millisecond)
-	for pause := 5 * time.Millisecond; ; pause = min(2*pause, maxStorePause) {
+	for pause := firstPause; ; {
 		_, err := f.s.cfg.Store.Erase(f.s.storeCtx, row.Account, row.OpenID, before)
 		if err == nil {
 			return true
 		}
-		f.s.stats.storeErrors.Add(1)
-		f.s.node.troubled(err)
-		select {
-		case <-f.s.ctx.Done():
+		f.s.storeFailed(err)
+		if !f.s.rest(&pause) {
 			return false
-		case <-time.After(pause/2 + rand.N(pause/2)):
 		}
 	}
 }
@@ -279,7 +277,7 @@ const (
 // down nothing is acknowledged, and nothing is given up that somebody still
 // waits for: P8.
 func (f *flight) commit(j *job, row *store.Turn) (store.Turn, fate) {
-	for pause := 5 * time.Millisecond; ; pause = min(2*pause, maxStorePause) {
+	for pause := firstPause; ; {
 		began := time.Now()
 		current, ok, err := *row, false, errBusy
 		if full := row.Version == 0 && row.State == store.Running && f.s.busy(); !full {
@@ -301,13 +299,10 @@ func (f *flight) commit(j *job, row *store.Turn) (store.Turn, fate) {
 		case errors.Is(err, store.ErrFenced) && f.s.node.rejoin(row.Owner) == nil:
 			return current, fenced
 		default:
-			f.s.stats.storeErrors.Add(1)
-			f.s.node.troubled(err)
+			f.s.storeFailed(err)
 		}
-		select {
-		case <-f.s.ctx.Done():
+		if !f.s.rest(&pause) {
 			return current, gaveUp
-		case <-time.After(pause/2 + rand.N(pause/2)):
 		}
 		if j.push != nil && row.Version == 0 && !f.isWaiting(j.push) {
 			// The push is gone and its message was never acknowledged: WeChat's
@@ -324,8 +319,29 @@ var errBusy = errors.New("too many handlers run")
 
 func (s *Server) busy() bool { return s.stats.running.Load() >= int64(s.cfg.MaxRunning) }
 
-// maxStorePause is the longest pause between attempts to reach a store that is down.
-const maxStorePause = 200 * time.Millisecond
+// Pauses between attempts to reach a store that is down.
+const (
+	firstPause = 5 * time.Millisecond
+	maxPause   = 200 * time.Millisecond
+)
+
+// rest waits before the next attempt, and makes the pause after that longer. It
+// reports false if the process ends.
+func (s *Server) rest(pause *time.Duration) bool {
+	select {
+	case <-s.ctx.Done():
+		return false
+	case <-time.After(*pause/2 + rand.N(*pause/2)):
+	}
+	*pause = min(2**pause, maxPause)
+	return true
+}
+
+// storeFailed counts a failed call of the store that is tried again.
+func (s *Server) storeFailed(err error) {
+	s.stats.storeErrors.Add(1)
+	s.node.troubled(err)
+}
 
 // batches are used again, since every save needs one.
 var batches = sync.Pool{New: func() any { return new([1]store.Op) }}
@@ -364,22 +380,31 @@ func (f *flight) saveLazily() {
 // reports whether the event still stands.
 func (f *flight) reload(ev *turn.Event) bool {
 	f.polling = false
+	err := f.refresh(ev)
+	if err == nil {
+		return true
+	}
+	if f.watch(); !errors.Is(err, store.ErrNotFound) {
+		f.s.node.doubt.Store(true) // for the sweep, if nobody waits
+	}
+	return false
+}
+
+// refresh reads the row. If its owner is dead, ev becomes the event that says so.
+func (f *flight) refresh(ev *turn.Event) error {
 	row, err := f.s.cfg.Store.Get(f.s.storeCtx, f.key)
 	if err != nil {
-		if f.watch(); !errors.Is(err, store.ErrNotFound) {
-			f.s.node.doubt.Store(true) // for the sweep, if nobody waits
-		}
-		return false
+		return err
 	}
 	if row.Version != f.state.Row.Version {
 		f.state.Row, f.dirty = row, false
 	}
-	if row.State == store.Running && row.Owner != ev.Self {
+	if row.State == store.Running && row.Owner != f.s.node.self() {
 		if alive, err := f.s.cfg.Store.Alive(f.s.storeCtx, row.Owner); err == nil && !alive {
 			ev.Kind, ev.Lost = turn.OwnerLost, row.Owner
 		}
 	}
-	return true
+	return nil
 }
 
 // foreign reports whether another node runs the turn.
@@ -432,8 +457,6 @@ func (f *flight) carryOut(e turn.Effect) *attempt {
 		f.s.stats.held.Add(1)
 	case turn.Replay:
 		f.s.stats.replays.Add(1)
-	case turn.Abort:
-		// The push has left by itself.
 	}
 	return nil
 }

@@ -53,8 +53,14 @@ func (f *flight) newAttempt() *attempt {
 		f: f, number: row.Attempt, owner: row.Owner, to: addressOf(row), msgType: row.MsgType, received: row.ReceivedAt,
 		digest: f.digest, msg: f.msg, route: f.route, budget: f.account.HandlerTimeout,
 	}
-	if f.msg == nil {
-		a.decode(row.Body) // the turn was found in the store
+	f.mu.Lock()
+	old := f.handler
+	overlap := old != nil && !old.gone
+	f.mu.Unlock()
+	if f.msg == nil || overlap {
+		// The turn was found in the store, or another attempt may be changing
+		// the message that the flight has.
+		a.decode(row.Body)
 	}
 	if b := a.route.Budget(); b > 0 {
 		a.budget = b
@@ -62,10 +68,8 @@ func (f *flight) newAttempt() *attempt {
 	a.deadline = time.Now().Add(a.budget)
 	a.ctx, a.cancel = context.WithDeadline(f.s.ctx, a.deadline)
 	f.mu.Lock()
-	if old := f.handler; old != nil && !old.gone {
-		// The message too is made anew: the other may be changing it.
+	if overlap && !old.gone {
 		old.done, a.after = make(chan struct{}), old
-		a.decode(row.Body)
 	}
 	f.handler = a
 	f.mu.Unlock()

@@ -10,9 +10,8 @@
 // keeps six rules:
 //
 //   - [Effects.Save] comes first. Now: the row is claimed (version 0) or saved,
-//     and effects marked AfterSave are carried out only once that has
-//     committed. Lazily: the row may wait for the next save, or for the turn
-//     to be put away.
+//     and the effects are carried out only once that has committed. Lazily: the
+//     row may wait for the next save, or for the turn to be put away.
 //   - If the store hands back another row, the caller forgets the step, puts
 //     that row into the old state, steps Changed and then the event again.
 //   - If the store says that this process is fenced, the caller joins again,
@@ -106,7 +105,7 @@ const (
 	PushArrived Kind = iota + 1
 	// PushDue: a push has been open for AnswerBy.
 	PushDue
-	// PushOver: a push has been open for AbortAfter.
+	// PushOver: a push has been open for AbortAfter, and was broken off.
 	PushOver
 	// PushClosed: a push is finished: answered and written, or closed by WeChat.
 	PushClosed
@@ -151,7 +150,7 @@ const (
 	Nothing Durability = iota
 	// Lazily: the row has changed; it may wait for the next save.
 	Lazily
-	// Now: the row must be committed before what is marked AfterSave.
+	// Now: the row must be committed before the effects are carried out.
 	Now
 )
 
@@ -167,8 +166,6 @@ const (
 	Answer
 	// Hold leaves a push open beyond AnswerBy until WeChat closes it.
 	Hold
-	// Abort closes a push unanswered.
-	Abort
 	// Replay counts a push that was answered `success` because it came too
 	// late to be a retry.
 	Replay
@@ -176,10 +173,9 @@ const (
 
 // Effect is one thing to do.
 type Effect struct {
-	Do        Action
-	Push      int           // Answer, Hold, Abort, Replay: the ID
-	Given     store.Outcome // Answer: GotReply, GotFallback or GotSuccess
-	AfterSave bool
+	Do    Action
+	Push  int           // Answer, Hold, Replay: the ID
+	Given store.Outcome // Answer: GotReply, GotFallback or GotSuccess
 }
 
 // Effects is what a step wants done, in order.
@@ -209,12 +205,6 @@ func Step(p *Policy, s State, ev *Event) (State, Effects) {
 		t.ownerLost()
 	case Changed:
 		t.changed()
-	}
-	if t.out.Save == Now {
-		// One rule for all: what a save carries is done after it.
-		for i := range t.out.List {
-			t.out.List[i].AfterSave = true
-		}
 	}
 	return t.State, t.out
 }
@@ -372,10 +362,10 @@ func (t *step) pushDue() {
 	t.give(store.GotSuccess, nil)
 }
 
-// pushOver gives up a push that WeChat should have closed long ago.
+// pushOver takes out a push that WeChat should have closed long ago. The caller has
+// broken it off already: it must not wait for a store that may be down.
 func (t *step) pushOver() {
 	if o := t.find(t.ev.Push); o != nil {
-		t.do(Effect{Do: Abort, Push: o.ID})
 		t.remove(o, store.Aborted)
 	}
 }
