@@ -74,19 +74,23 @@ func TestTwins(t *testing.T) {
 	}
 }
 
-// TestQuickstart holds the bot of both READMEs to the one that is tested.
-func TestQuickstart(t *testing.T) {
+// TestPrograms holds the programs of both READMEs to those that are tested.
+func TestPrograms(t *testing.T) {
 	t.Parallel()
-	_, program, found := strings.Cut(read(t, "../examples/quickstart/main.go"), "\n)\n\n")
-	if !found {
-		t.Fatal("examples/quickstart/main.go has no imports")
+	var programs []string
+	for _, file := range []string{"../examples/quickstart/main.go", "../examples/server/main.go"} {
+		_, program, found := strings.Cut(read(t, file), "\n)\n\n")
+		if !found {
+			t.Fatalf("%s has no imports", file)
+		}
+		programs = append(programs, program)
 	}
 	for _, file := range []string{"../README.md", "../README.zh-CN.md"} {
-		if diff := cmp.Diff([]string{program}, blocks(read(t, file), "go")); diff != "" {
-			t.Errorf("examples/quickstart/main.go (-) and %s (+) differ:\n%s", file, diff)
+		if diff := cmp.Diff(programs, blocks(read(t, file), "go")); diff != "" {
+			t.Errorf("the examples (-) and %s (+) differ:\n%s", file, diff)
 		}
 	}
-	if n := len(strings.Split(strings.ReplaceAll(strings.TrimSpace(program), "\n\n", "\n"), "\n")); n > 15 {
+	if n := len(strings.Split(strings.ReplaceAll(strings.TrimSpace(programs[0]), "\n\n", "\n"), "\n")); n > 15 {
 		t.Errorf("the bot in 15 lines has %d", n)
 	}
 }

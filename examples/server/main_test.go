@@ -4,7 +4,6 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/echostr/echostr/server"
@@ -65,27 +64,5 @@ func TestConfiguration(t *testing.T) {
 	t.Parallel()
 	if _, err := newServer(filepath.Join(t.TempDir(), "echostr.yaml"), nil); err == nil {
 		t.Error("a server without accounts has started")
-	}
-}
-
-// TestReadme holds what both READMEs show to this program.
-func TestReadme(t *testing.T) {
-	t.Parallel()
-	program, err := os.ReadFile("main.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, code, found := strings.Cut(string(program), "\n)\n\n")
-	if !found {
-		t.Fatal("main.go has no imports")
-	}
-	for _, file := range []string{"../../README.md", "../../README.zh-CN.md"} {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.Contains(string(text), "```golang\n"+code+"```\n") {
-			t.Errorf("%s shows another program than examples/server/main.go", file)
-		}
 	}
 }
