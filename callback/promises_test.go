@@ -257,7 +257,7 @@ func TestSweepFindsTheOldest(t *testing.T) {
 		mem := memory.New(memory.Config{})
 		ctx := context.Background()
 		dead, _ := mem.Join(ctx, "dead")
-		k := store.NewKeyer(must(mem.Salt(ctx)))
+		k := store.NewKeyer(must(mem.Installation(ctx)).Salt)
 		a := account(callback.Plain, new(counted))
 		body := text("lost")
 		var d echostr.Document

@@ -113,11 +113,11 @@ func New(cfg Config) (*Server, error) {
 		a.router, _ = a.Handler.(matcher)
 		s.accounts[a.Name] = a
 	}
-	salt, err := cfg.Store.Salt(context.Background())
+	inst, err := cfg.Store.Installation(context.Background())
 	if err != nil {
 		return nil, fmt.Errorf("callback: read the salt of the store: %w", err)
 	}
-	s.keyer = store.NewKeyer(salt)
+	s.keyer = store.NewKeyer(inst.Salt)
 	s.ctx, s.stop = context.WithCancelCause(context.Background())
 	s.storeCtx = context.WithoutCancel(s.ctx)
 	if err := s.node.join(s); err != nil {

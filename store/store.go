@@ -35,6 +35,11 @@ var (
 	// ErrFenced: the node's lease has ended, or a younger epoch of it has
 	// joined. It may start nothing any more and has to join again.
 	ErrFenced = errors.New("store: node is fenced")
+	// ErrBroken: the storage has failed in a way that leaves the truth to be
+	// found out by opening it anew, such as a flush that was answered by an error.
+	// Every later call is answered by it. Nothing may be retried or
+	// acknowledged; the process has to be restarted.
+	ErrBroken = errors.New("store: broken")
 	// ErrClosed: Close was called.
 	ErrClosed = errors.New("store: closed")
 )
@@ -45,9 +50,9 @@ const Lease = 15 * time.Second
 
 // Store keeps turns and nodes.
 type Store interface {
-	// Salt returns the installation's secret salt for keys (see [NewKey]). It
-	// is made when the store is first opened and never changes.
-	Salt(ctx context.Context) ([]byte, error)
+	// Installation returns what belongs to this database as a whole. It does not
+	// change while the store is open.
+	Installation(ctx context.Context) (Installation, error)
 
 	// Join makes a new epoch for the node with this id and starts its lease.
 	// Older epochs of the same id are dead from then on.
@@ -70,8 +75,10 @@ type Store interface {
 	// beginning.
 	Claim(ctx context.Context, ops []Op) error
 	// Save replaces, for every op, the turn that is there with the key and
-	// version of the op's, and raises the version by one. A running turn whose
-	// owner is not alive replaces nothing.
+	// version of the op's, and raises the version by one. What was received,
+	// from Account to ReceivedAt, stays as it was claimed. A running turn whose
+	// owner is not alive replaces nothing, and an erased turn is replaced by an
+	// erased one only; else it is handed back.
 	Save(ctx context.Context, ops []Op) error
 	// Get returns the turn with this key, or ErrNotFound.
 	Get(ctx context.Context, key Key) (Turn, error)
@@ -91,6 +98,17 @@ type Store interface {
 
 	// Close releases the store. Calls under way end with an error or their result.
 	Close() error
+}
+
+// Installation is what belongs to a database as a whole.
+type Installation struct {
+	// Salt is the secret salt for keys (see [NewKeyer]), made when the database was.
+	Salt []byte
+	// NotBefore is set by a restore from a backup: the receive time of the
+	// youngest turn in it. Of what was received until then and is
+	// not in the store nobody knows whether it was handled, so it is not started.
+	// The zero time means that there is no such gap.
+	NotBefore time.Time
 }
 
 // Op is one row of a batch: what is to be written, and then what became of it.

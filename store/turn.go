@@ -229,6 +229,12 @@ type Turn struct {
 	OfferedTo int // the number of the last push that was given the reply
 }
 
+// Received gives t what was received of the same message: all from Account to ReceivedAt.
+func (t *Turn) Received(from *Turn) {
+	t.Account, t.OpenID, t.OriginalID, t.MsgType, t.Event, t.Body, t.CreateTime, t.ReceivedAt =
+		from.Account, from.OpenID, from.OriginalID, from.MsgType, from.Event, from.Body, from.CreateTime, from.ReceivedAt
+}
+
 // Erase removes from t what is personal: what was received, the reply and the
 // reason. The key and the record of the pushes stay.
 func (t *Turn) Erase() {

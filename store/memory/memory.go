@@ -102,8 +102,10 @@ func size(t *store.Turn) int {
 	return rowBytes + len(t.Body) + len(t.Reply) + len(t.Reason) + len(t.Pushes)*40
 }
 
-// Salt implements [store.Store].
-func (s *Store) Salt(context.Context) ([]byte, error) { return slices.Clone(s.salt), nil }
+// Installation implements [store.Store].
+func (s *Store) Installation(context.Context) (store.Installation, error) {
+	return store.Installation{Salt: slices.Clone(s.salt)}, nil
+}
 
 // Join implements [store.Store].
 func (s *Store) Join(_ context.Context, id string) (store.Node, error) {
@@ -261,12 +263,13 @@ func (s *Store) Save(_ context.Context, ops []store.Op) error {
 		switch e := s.rows[op.Turn.Key]; {
 		case e == nil:
 			op.Err = store.ErrNotFound
-		case e.turn.Version != op.Turn.Version:
+		case e.turn.Version != op.Turn.Version, e.turn.State == store.Erased && op.Turn.State != store.Erased:
 			op.Turn = e.turn
 		case s.void(&op.Turn):
 			op.Err = store.ErrFenced
 		default:
 			op.Turn.Version, op.OK = op.Turn.Version+1, true
+			op.Turn.Received(&e.turn)
 			s.replace(e, &op.Turn)
 		}
 	}

@@ -46,7 +46,7 @@ func Run(t *testing.T, b Backend) {
 		{"Erase", erase},
 		{"EraseBeatsSave", eraseBeatsSave},
 		{"Expire", expire},
-		{"Salt", salt},
+		{"Installation", installation},
 		{"NodeEpochs", nodeEpochs},
 		{"DeadNodesStartNothing", deadNodesStartNothing},
 		{"Owners", owners},
@@ -454,9 +454,20 @@ func eraseBeatsSave(t *testing.T, b Backend) {
 	if _, err := other.Erase(context.Background(), row.Account, row.OpenID, base.Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	r := save(t, s, finished(row))[0]
-	if r.OK || r.Turn.State != store.Erased || get(t, s, row.Key).Reply != "" {
-		t.Errorf("a result was saved over an erasure: %+v", r)
+	for _, version := range []int64{row.Version, row.Version + 1} {
+		late := finished(row)
+		late.Version = version
+		if r := save(t, s, late)[0]; r.OK || r.Turn.State != store.Erased || r.Turn.Version != row.Version+1 {
+			t.Errorf("a result was saved over an erasure: %+v", r)
+		}
+	}
+	row = get(t, s, row.Key)
+	if row.Reply != "" {
+		t.Errorf("a result was saved over an erasure: %+v", row)
+	}
+	row.Seen++
+	if r := save(t, s, row)[0]; !r.OK || r.Turn.Seen != row.Seen {
+		t.Errorf("a further push of an erased turn was not counted: %+v", r)
 	}
 }
 
@@ -481,18 +492,18 @@ func expire(t *testing.T, b Backend) {
 	}
 }
 
-func salt(t *testing.T, b Backend) {
+func installation(t *testing.T, b Backend) {
 	s, other := open(t, b)
-	one, err := s.Salt(context.Background())
-	if err != nil || len(one) < 16 {
-		t.Fatalf("Salt: %d bytes, %v; want 16 or more", len(one), err)
+	one, err := s.Installation(context.Background())
+	if err != nil || len(one.Salt) < 16 || !one.NotBefore.IsZero() {
+		t.Fatalf("Installation: a salt of %d bytes, not before %v, %v; want 16 bytes or more, and no gap", len(one.Salt), one.NotBefore, err)
 	}
-	two, err := other.Salt(context.Background())
-	if err != nil || !slices.Equal(one, two) {
+	two, err := other.Installation(context.Background())
+	if err != nil || !slices.Equal(one.Salt, two.Salt) {
 		t.Errorf("the handles of one database have two salts, %v", err)
 	}
 	foreign, _ := open(t, b)
-	if three, _ := foreign.Salt(context.Background()); slices.Equal(one, three) {
+	if three, _ := foreign.Installation(context.Background()); slices.Equal(one.Salt, three.Salt) {
 		t.Error("two databases have one salt")
 	}
 }
@@ -687,7 +698,7 @@ func model(t *testing.T, b Backend) {
 				}
 				for i, r := range save(rt, handle, rows...) {
 					there, ok := want[rows[i].Key]
-					match := ok && there.Version == rows[i].Version
+					match := ok && there.Version == rows[i].Version && (there.State != store.Erased || rows[i].State == store.Erased)
 					if match {
 						there = rows[i]
 						there.Version++
