@@ -117,6 +117,9 @@ type Op struct {
 	// has it: the one that was written, with its new version, or the one that stood
 	// in its way. If Err is not nil it is as it was.
 	Turn Turn
+	// Mark, for Save, says that of the row only Pushes, Seen, Delivery and OfferedTo
+	// have changed since the version was read. A backend may leave the rest alone.
+	Mark bool
 	// OK says that the row was written.
 	OK bool
 	// Err is ErrNotFound if Save met no row, ErrFull if Claim found no room,

@@ -135,9 +135,13 @@ const (
 	// Late: `success` was said before there was a result. No push gets the
 	// reply any more; it goes out by another way.
 	Late
+	// Assumed: it was offered by a process that died, is not known to have
+	// been written, and no retry came: it is taken as delivered. A retry that
+	// comes after all gets it again.
+	Assumed
 )
 
-var deliveryNames = [...]string{"none", "offered", "written", "late"}
+var deliveryNames = [...]string{"none", "offered", "written", "late", "assumed"}
 
 func (d Delivery) String() string {
 	if int(d) < len(deliveryNames) {

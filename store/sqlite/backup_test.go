@@ -1,0 +1,1 @@
+package sqlite_test

@@ -1,0 +1,194 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pressly/goose/v3"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+const (
+	sqliteNotADB   = sqlite3.SQLITE_NOTADB
+	sqliteCorrupt  = sqlite3.SQLITE_CORRUPT
+	sqliteReadOnly = sqlite3.SQLITE_READONLY
+	sqliteCantOpen = sqlite3.SQLITE_CANTOPEN
+
+	// applicationID marks the file as ours: "Echo".
+	applicationID = 0x4563686f
+
+	// oldestSQLite has no race when the WAL is begun anew.
+	oldestSQLite = 3_051_003
+)
+
+// checkPlace checks what can be checked before anything is written.
+func checkPlace(path string, force bool) error {
+	dir := filepath.Dir(path)
+	switch info, err := os.Stat(dir); {
+	case errors.Is(err, fs.ErrNotExist):
+		return unusable("the folder %s for the database does not exist: make it, or choose another path", dir)
+	case err != nil:
+		return unusable("the folder of the database: %w; choose another path", err)
+	case !info.IsDir():
+		return unusable("%s is not a folder: choose another path for the database", dir)
+	}
+	if kind := remote(dir); kind != "" && !force {
+		return unusable("%s is on a network file system (%s), where a database is not safe: choose a disk of this machine", dir, kind)
+	}
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return unusable("the database: %w; choose another path", err)
+	case info.IsDir():
+		return unusable("%s is a folder: give the path of a file, such as %s", path, filepath.Join(path, "echostr.db"))
+	case !info.Mode().IsRegular():
+		return unusable("%s is not a file: choose another path for the database", path)
+	}
+	return checkHeader(path)
+}
+
+// checkHeader refuses a file of another kind before SQLite writes beside it.
+func checkHeader(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return unusable("the database cannot be read: %w; make this user its owner", err)
+	}
+	defer f.Close()
+	header := make([]byte, 16)
+	switch n, err := io.ReadFull(f, header); {
+	case n == 0:
+		return nil // new
+	case err != nil, string(header) != "SQLite format 3\x00":
+		return unusable("%s is not a SQLite database: move it away, or choose another file", path)
+	}
+	return nil
+}
+
+// checkApplication refuses a database of another program.
+func checkApplication(ctx context.Context, db *sql.DB) error {
+	var id, tables int
+	if err := db.QueryRowContext(ctx, `SELECT application_id, (SELECT count(*) FROM sqlite_schema) FROM pragma_application_id`).Scan(&id, &tables); err != nil {
+		return err
+	}
+	if id != applicationID && tables > 0 {
+		return unusable("the database belongs to another program: choose another file")
+	}
+	return nil
+}
+
+// checkSettings refuses what does not keep what it acknowledges.
+func checkSettings(ctx context.Context, db *sql.DB) error {
+	var version, journal string
+	var synchronous, mmap int
+	err := errors.Join(
+		db.QueryRowContext(ctx, "SELECT sqlite_version()").Scan(&version),
+		db.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&journal),
+		db.QueryRowContext(ctx, "PRAGMA synchronous").Scan(&synchronous),
+		db.QueryRowContext(ctx, "PRAGMA mmap_size").Scan(&mmap),
+	)
+	switch {
+	case err != nil:
+		return err
+	case number(version) < oldestSQLite:
+		return unusable("this program is built with SQLite %s, which can damage databases: build it with 3.51.3 or later", version)
+	case journal != "wal":
+		return unusable("the database cannot use a write-ahead log here (journal_mode is %s): choose a disk of this machine", journal)
+	case synchronous < 2:
+		return unusable("the database does not flush what it commits (synchronous is %d): build the program without that change", synchronous)
+	case mmap != 0:
+		return unusable("the database is mapped into memory (mmap_size is %d), where a failing disk kills the process: build the program without that change", mmap)
+	}
+	return nil
+}
+
+// number makes 3051003 of "3.51.3".
+func number(version string) (n int) {
+	parts := strings.SplitN(version, ".", 4)
+	for i := range 3 {
+		part := 0
+		if i < len(parts) {
+			part, _ = strconv.Atoi(parts[i])
+		}
+		n = n*1000 + part
+	}
+	return n
+}
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// migrate brings the schema up to date: each step in one transaction with the version that
+// it leads to.
+func migrate(ctx context.Context, db *sql.DB) error {
+	steps, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, steps, goose.WithSlog(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		return err
+	}
+	current, newest, err := provider.GetVersions(ctx)
+	if err != nil {
+		return err
+	}
+	if current > newest {
+		return unusable("the database was made by a newer version of Echostr (its schema is %d, this one knows %d): use that version, or restore a backup of before", current, newest)
+	}
+	if _, err := provider.Up(ctx); err != nil {
+		return err
+	}
+	_, err = db.ExecContext(ctx, "PRAGMA application_id = "+strconv.Itoa(applicationID))
+	return err
+}
+
+// mustCheck reports whether what is stored has to be checked before it is used:
+// the machine stopped while the database was open, or damage was met. A process
+// that is killed leaves its writes to the operating system, so the check can
+// wait.
+func (h holder) mustCheck() bool {
+	return h.Check || h.PID != 0 && !h.Clean && (h.Boot == "" || h.Boot != bootID())
+}
+
+// quickCheck reads the whole database and finds pages that cannot be right.
+func quickCheck(ctx context.Context, db *sql.DB) error {
+	var found string
+	err := db.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&found)
+	if err != nil {
+		return err
+	}
+	if found != "ok" {
+		return fmt.Errorf("%w: %s", &unusableError{errors.New("store: the database is damaged: move it away and restore a backup")}, found)
+	}
+	return nil
+}
+
+// checkLater checks the database in the background, after a process was killed.
+func (s *Store) checkLater(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-time.After(10 * time.Second): // first what waits for an answer
+	}
+	err := quickCheck(ctx, s.db)
+	switch {
+	case ctx.Err() != nil:
+	case errors.Is(err, ErrUnusable), primary(err) == sqliteCorrupt:
+		s.damaged(err)
+	case err != nil:
+		s.logger.Warn("the database could not be checked after an unclean stop", slog.String("path", s.path), slog.Any("error", err))
+	}
+}

@@ -1,0 +1,97 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+// lock is the proof that one process has the database, and the place where the
+// next one reads how the last one ended.
+type lock struct {
+	flock *flock.Flock
+	path  string
+	last  holder // who had it before
+}
+
+// holder is what stands in the lock file.
+type holder struct {
+	PID   int       `json:"pid"`
+	Host  string    `json:"host,omitempty"`
+	Since time.Time `json:"since"`
+	Boot  string    `json:"boot,omitempty"`
+	// Clean: it closed the database itself.
+	Clean bool `json:"clean"`
+	// Check: what is stored has to be checked before it is used again.
+	Check bool `json:"check,omitempty"`
+}
+
+// takeLock waits for the lock, at most for wait.
+func takeLock(ctx context.Context, path string, wait time.Duration) (*lock, error) {
+	l := &lock{flock: flock.New(path, flock.SetPermissions(0o600)), path: path}
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	ok, err := l.flock.TryLock()
+	if !ok && err == nil && wait > 0 {
+		ok, err = l.flock.TryLockContext(ctx, 20*time.Millisecond)
+	}
+	l.last = readHolder(path)
+	switch {
+	case ok:
+		return l, nil
+	case err == nil, errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return nil, unusable("%s is in use by %s: stop that one first, or give each its own file", path[:len(path)-len(lockSuffix)], l.last)
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return nil, unusable("this user may not write %s: change the owner of the folder, or choose another one", path)
+	}
+	return nil, unusable("%s cannot be locked: %w; put the database on a disk of this machine", path, err)
+}
+
+func (h holder) String() string {
+	if h.PID == 0 || h.Clean {
+		return "another process"
+	}
+	name := fmt.Sprintf("process %d", h.PID)
+	if host, _ := os.Hostname(); h.Host != "" && h.Host != host {
+		name += " on " + h.Host
+	}
+	return name + ", which started " + h.Since.Local().Format("2006-01-02 15:04:05")
+}
+
+func readHolder(path string) (h holder) {
+	f, err := os.Open(path)
+	if err != nil {
+		return h
+	}
+	defer f.Close()
+	b, _ := io.ReadAll(io.LimitReader(f, 4096))
+	_ = json.Unmarshal(b, &h)
+	return h
+}
+
+// write says who has the lock, or how it was given back.
+func (l *lock) write(clean, check bool) error {
+	host, _ := os.Hostname()
+	b, err := json.Marshal(holder{PID: os.Getpid(), Host: host, Since: time.Now().UTC().Truncate(time.Second), Boot: bootID(), Clean: clean, Check: check})
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(l.path, os.O_WRONLY|os.O_TRUNC, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(append(b, '\n'))
+	return errors.Join(err, f.Close())
+}
+
+// release gives the lock back. The file stays: to remove it would let two
+// processes lock two files of one name.
+func (l *lock) release() error { return l.flock.Close() }

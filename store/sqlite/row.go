@@ -1,0 +1,180 @@
+package sqlite
+
+import (
+	"database/sql/driver"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/echostr/echostr/store"
+)
+
+// columns are those of a turn, in the order of the schema and of readRow.
+const columns = `key, version, account, openid, original_id, msg_type, event, body, create_time, received_at, pushes,
+	seen, state, pure, attempt, owner, epoch, finished_at, reply, reason, delivery, offered_to`
+
+const numColumns = 22
+
+// appendReceived adds the values of the columns that a claim writes and a save
+// leaves alone, from version to received_at, after the key.
+func appendReceived(v []driver.Value, t *store.Turn) []driver.Value {
+	return append(v, t.Account, t.OpenID, t.OriginalID, t.MsgType, t.Event, blob(t.Body), t.CreateTime, millis(t.ReceivedAt))
+}
+
+// appendProgress adds the values of the columns from pushes on.
+func appendProgress(v []driver.Value, t *store.Turn) []driver.Value {
+	return append(v, appendPushes(nil, t.Pushes), int64(t.Seen), int64(t.State), t.Pure, int64(t.Attempt), t.Owner.ID, t.Owner.Epoch,
+		millis(t.FinishedAt), blob(t.Reply), t.Reason, int64(t.Delivery), int64(t.OfferedTo))
+}
+
+// blob is a text that SQLite need not understand. An empty one takes no place.
+func blob(s string) driver.Value {
+	if s == "" {
+		return nil
+	}
+	return []byte(s)
+}
+
+// millis is a time in the database: Unix milliseconds, 0 for the zero time.
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+func fromMillis(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}
+
+// appendPushes writes the record of pushes: for each its number, its time in
+// Unix milliseconds after that of the one before, and what it got; all varints.
+func appendPushes(b []byte, pushes []store.Push) []byte {
+	var last int64
+	for _, p := range pushes {
+		at := p.At.UnixMilli()
+		b = binary.AppendVarint(b, int64(p.Number))
+		b = binary.AppendVarint(b, at-last)
+		b = binary.AppendUvarint(b, uint64(p.Got))
+		last = at
+	}
+	return b
+}
+
+var errPushes = errors.New("the record of pushes is damaged")
+
+func readPushes(b []byte) (pushes []store.Push, err error) {
+	var at int64
+	for len(b) > 0 {
+		number, n := binary.Varint(b)
+		if n <= 0 {
+			return nil, errPushes
+		}
+		b = b[n:]
+		after, n := binary.Varint(b)
+		if n <= 0 {
+			return nil, errPushes
+		}
+		b = b[n:]
+		got, n := binary.Uvarint(b)
+		if n <= 0 || got > 255 || len(pushes) == store.MaxPushes {
+			return nil, errPushes
+		}
+		b = b[n:]
+		at += after
+		pushes = append(pushes, store.Push{Number: int(number), At: time.UnixMilli(at).UTC(), Got: store.Outcome(got)})
+	}
+	return pushes, nil
+}
+
+// errRow: a row does not hold what a turn does.
+var errRow = errors.New("store: a turn in the database cannot be read")
+
+// readRow makes a turn of the values of columns. Whatever is in the file, it
+// returns an error and does not panic.
+func readRow(v []driver.Value) (t store.Turn, err error) {
+	r := rowReader{values: v}
+	key := r.bytes()
+	if len(key) != len(t.Key) {
+		return t, fmt.Errorf("%w: its key has %d bytes; restore a backup", errRow, len(key))
+	}
+	copy(t.Key[:], key)
+	t.Version = r.int()
+	t.Account, t.OpenID, t.OriginalID, t.MsgType, t.Event = r.text(), r.text(), r.text(), r.text(), r.text()
+	t.Body = string(r.bytes())
+	t.CreateTime, t.ReceivedAt = r.int(), fromMillis(r.int())
+	pushes := r.bytes()
+	t.Seen = int(r.int())
+	t.State = store.State(r.small())
+	t.Pure = r.int() != 0
+	t.Attempt = int(r.int())
+	t.Owner = store.Node{ID: r.text(), Epoch: r.int()}
+	t.FinishedAt = fromMillis(r.int())
+	t.Reply, t.Reason = string(r.bytes()), r.text()
+	t.Delivery, t.OfferedTo = store.Delivery(r.small()), int(r.int())
+	if r.err == nil {
+		t.Pushes, r.err = readPushes(pushes)
+	}
+	if r.err != nil {
+		return store.Turn{}, fmt.Errorf("%w: %s: %w; restore a backup", errRow, t.Key, r.err)
+	}
+	return t, nil
+}
+
+// rowReader takes values one by one and keeps the first error.
+type rowReader struct {
+	values []driver.Value
+	err    error
+}
+
+func (r *rowReader) next() (v driver.Value) {
+	if len(r.values) > 0 {
+		v, r.values = r.values[0], r.values[1:]
+	} else {
+		r.fail("a column is missing")
+	}
+	return v
+}
+
+func (r *rowReader) fail(what string) {
+	if r.err == nil {
+		r.err = errors.New(what)
+	}
+}
+
+func (r *rowReader) int() int64 {
+	n, ok := r.next().(int64)
+	if !ok {
+		r.fail("a number is not one")
+	}
+	return n
+}
+
+func (r *rowReader) small() uint8 {
+	n := r.int()
+	if n < 0 || n > 255 {
+		r.fail("a number is out of range")
+	}
+	return uint8(n)
+}
+
+func (r *rowReader) text() string {
+	s, ok := r.next().(string)
+	if !ok {
+		r.fail("a text is not one")
+	}
+	return s
+}
+
+func (r *rowReader) bytes() []byte {
+	v := r.next()
+	b, ok := v.([]byte)
+	if !ok && v != nil {
+		r.fail("bytes are none")
+	}
+	return b
+}
