@@ -1,1 +1,166 @@
 package sqlite_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/echostr/echostr/store"
+	"github.com/echostr/echostr/store/sqlite"
+)
+
+// A backup that is made under load restores to a database with whole turns, all of those
+// that were there when it began, and says until when it knows anything.
+func TestBackupUnderLoad(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	dir := t.TempDir()
+	path, file, restored := filepath.Join(dir, "e.db"), filepath.Join(dir, "backup.db"), filepath.Join(dir, "new.db")
+	s := open(t, sqlite.Config{Path: path})
+	owner, err := s.Join(ctx, "node")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill(t, s, 300)
+	running := []store.Op{{Turn: sample(5000, time.Now(), owner)}}
+	if err := s.Claim(ctx, running); err != nil || !running[0].OK {
+		t.Fatal(err)
+	}
+	before, err := s.List(ctx, store.Filter{Limit: 10_000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	stop := make(chan struct{})
+	wg.Go(func() {
+		for n := int64(10_000); ; n++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			op := []store.Op{{Turn: sample(n, time.Now(), owner)}}
+			if err := s.Claim(ctx, op); err != nil {
+				t.Error(err)
+			}
+			op[0].Turn.State, op[0].Turn.Reply = store.Answered, strings.Repeat("reply", 50)
+			if err := s.Save(ctx, op); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	err = sqlite.Backup(ctx, path, file)
+	close(stop)
+	wg.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the backup has the mode %v, %v", info.Mode(), err)
+	}
+	if err := sqlite.Backup(ctx, path, file); err == nil || !strings.Contains(err.Error(), "not overwritten") {
+		t.Errorf("a second backup to the same file: %v", err)
+	}
+
+	res, err := sqlite.Restore(ctx, file, restored)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.Turns < len(before) || res.Interrupted < 1 {
+		t.Errorf("restored %+v, want at least %d turns and one that was running", res, len(before))
+	}
+	again := open(t, sqlite.Config{Path: restored})
+	inst, err := again.Installation(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if old, _ := s.Installation(ctx); !bytes.Equal(inst.Salt, old.Salt) {
+		t.Error("the restored database has another salt, so it knows no message")
+	}
+	rows, err := again.List(ctx, store.Filter{Limit: 1_000_000})
+	if err != nil || len(rows) != res.Turns {
+		t.Fatalf("%d turns, %v; Restore said %d", len(rows), err, res.Turns)
+	}
+	if !inst.NotBefore.Equal(rows[0].ReceivedAt) || !res.NotBefore.Equal(inst.NotBefore) {
+		t.Errorf("not before %v and %v; the youngest turn is of %v", inst.NotBefore, res.NotBefore, rows[0].ReceivedAt)
+	}
+	known := make(map[store.Key]store.Turn)
+	for _, row := range rows {
+		known[row.Key] = row
+		if row.State == store.Running {
+			t.Errorf("turn %s runs in a restored database", row.Key)
+		}
+	}
+	for _, row := range before {
+		if row.State == store.Running {
+			if got := known[row.Key]; got.State != store.Failed || !strings.Contains(got.Reason, "backup") {
+				t.Errorf("the turn that was running is %v, %q", got.State, got.Reason)
+			}
+			continue
+		}
+		if diff := cmp.Diff(row, known[row.Key]); diff != "" {
+			t.Errorf("turn %s (-before +restored):\n%s", row.Key, diff)
+		}
+	}
+	if _, err := again.Join(ctx, "node"); err != nil {
+		t.Error(err)
+	}
+}
+
+// Restore overwrites nothing and takes nothing that is not a whole backup.
+func TestRestoreRefuses(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	dir := t.TempDir()
+	good := makeDatabase(t, 50)
+	backup := filepath.Join(dir, "backup.db")
+	if err := sqlite.Backup(ctx, good, backup); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(backup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(name string, b []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	broken := bytes.Clone(whole)
+	copy(broken[len(broken)/2&^4095:], make([]byte, 4096))
+	used := makeDatabase(t, 1)
+	for _, c := range []struct{ name, file, path, want string }{
+		{"there is a database", backup, used, "not overwritten"},
+		{"no such backup", filepath.Join(dir, "none"), filepath.Join(dir, "a.db"), "cannot be read"},
+		{"not a database", put("notes", []byte(strings.Repeat("notes ", 1000))), filepath.Join(dir, "b.db"), "not a SQLite database"},
+		{"cut off", put("cut", whole[:len(whole)/2]), filepath.Join(dir, "c.db"), "damaged"},
+		{"damaged", put("broken", broken), filepath.Join(dir, "d.db"), "damaged"},
+	} {
+		before, _ := os.ReadFile(c.path)
+		_, err := sqlite.Restore(ctx, c.file, c.path)
+		if !errors.Is(err, sqlite.ErrUnusable) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
+		}
+		if after, _ := os.ReadFile(c.path); !bytes.Equal(before, after) {
+			t.Errorf("%s: %s was changed", c.name, c.path)
+		}
+		if left, _ := filepath.Glob(filepath.Join(filepath.Dir(c.path), ".*")); len(left) > 0 {
+			t.Errorf("%s: files are left over: %v", c.name, left)
+		}
+	}
+	s := open(t, sqlite.Config{Path: filepath.Join(dir, "e.db")})
+	defer s.Close()
+	if _, err := sqlite.Restore(ctx, backup, filepath.Join(dir, "e.db")); !errors.Is(err, sqlite.ErrUnusable) || !strings.Contains(err.Error(), "in use") {
+		t.Errorf("a restore over a database in use: %v", err)
+	}
+}

@@ -16,15 +16,11 @@ import (
 	"time"
 
 	"github.com/pressly/goose/v3"
-	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/echostr/echostr/store"
 )
 
 const (
-	sqliteNotADB   = sqlite3.SQLITE_NOTADB
-	sqliteCorrupt  = sqlite3.SQLITE_CORRUPT
-	sqliteReadOnly = sqlite3.SQLITE_READONLY
-	sqliteCantOpen = sqlite3.SQLITE_CANTOPEN
-
 	// applicationID marks the file as ours: "Echo".
 	applicationID = 0x4563686f
 
@@ -77,17 +73,35 @@ func checkHeader(path string) error {
 	return nil
 }
 
-// checkApplication refuses a database of another program.
+// checkApplication refuses a database of another program, of a newer version, and one
+// whose schema cannot be read.
 func checkApplication(ctx context.Context, db *sql.DB) error {
 	var id, tables int
 	if err := db.QueryRowContext(ctx, `SELECT application_id, (SELECT count(*) FROM sqlite_schema) FROM pragma_application_id`).Scan(&id, &tables); err != nil {
 		return err
 	}
-	if id != applicationID && tables > 0 {
+	if tables == 0 {
+		return nil // a process died while it made the file
+	}
+	if id != applicationID {
 		return unusable("the database belongs to another program: choose another file")
+	}
+	var current int
+	if err := db.QueryRowContext(ctx, `SELECT max(version_id) FROM goose_db_version`).Scan(&current); err != nil {
+		return err
+	}
+	if current > newestSchema {
+		return unusable("the database was made by a newer version of Echostr (its schema is %d, this one knows %d): use that version, or restore a backup of before", current, newestSchema)
 	}
 	return nil
 }
+
+// newestSchema is the number in front of the last migration's name.
+var newestSchema = func() (n int) {
+	files, _ := migrations.ReadDir("migrations")
+	n, _ = strconv.Atoi(strings.SplitN(files[len(files)-1].Name(), "_", 2)[0])
+	return n
+}()
 
 // checkSettings refuses what does not keep what it acknowledges.
 func checkSettings(ctx context.Context, db *sql.DB) error {
@@ -141,17 +155,11 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return err
 	}
-	current, newest, err := provider.GetVersions(ctx)
-	if err != nil {
+	// First the mark: a database with tables and without it is another program's.
+	if _, err := db.ExecContext(ctx, "PRAGMA application_id = "+strconv.Itoa(applicationID)); err != nil {
 		return err
 	}
-	if current > newest {
-		return unusable("the database was made by a newer version of Echostr (its schema is %d, this one knows %d): use that version, or restore a backup of before", current, newest)
-	}
-	if _, err := provider.Up(ctx); err != nil {
-		return err
-	}
-	_, err = db.ExecContext(ctx, "PRAGMA application_id = "+strconv.Itoa(applicationID))
+	_, err = provider.Up(ctx)
 	return err
 }
 
@@ -171,7 +179,7 @@ func quickCheck(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	if found != "ok" {
-		return fmt.Errorf("%w: %s", &unusableError{errors.New("store: the database is damaged: move it away and restore a backup")}, found)
+		return fmt.Errorf("%w: %s", &unusableError{errors.New("store: the database is damaged: move it away and restore a backup")}, strings.ReplaceAll(found, "\n", " "))
 	}
 	return nil
 }
@@ -186,8 +194,8 @@ func (s *Store) checkLater(ctx context.Context) {
 	err := quickCheck(ctx, s.db)
 	switch {
 	case ctx.Err() != nil:
-	case errors.Is(err, ErrUnusable), primary(err) == sqliteCorrupt:
-		s.damaged(err)
+	case isDamage(err):
+		s.broke(fmt.Errorf("%w: %w", store.ErrBroken, err))
 	case err != nil:
 		s.logger.Warn("the database could not be checked after an unclean stop", slog.String("path", s.path), slog.Any("error", err))
 	}

@@ -1,8 +1,11 @@
 package sqlite
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"syscall"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -23,6 +26,24 @@ type unusableError struct{ error }
 
 func (e *unusableError) Unwrap() []error { return []error{ErrUnusable, e.error} }
 
+// openError makes a sentence of what opening a file has met.
+func openError(path string, err error) error {
+	if errors.Is(err, ErrUnusable) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	switch code := primary(err); {
+	case isFull(err), errors.Is(err, syscall.ENOSPC):
+		return unusable("there is no room on the disk of %s: free some, and start again", path)
+	case code == sqlite3.SQLITE_NOTADB:
+		return unusable("%s is not a SQLite database, or is encrypted: move it away, or choose another file", path)
+	case code == sqlite3.SQLITE_CORRUPT:
+		return unusable("%s is damaged (%w): move it away and restore a backup", path, err)
+	case errors.Is(err, fs.ErrPermission), code == sqlite3.SQLITE_READONLY, code == sqlite3.SQLITE_CANTOPEN:
+		return unusable("%s cannot be opened for writing (%w): make this user the owner of it and of its folder", path, err)
+	}
+	return unusable("%s cannot be opened: %w", path, err)
+}
+
 // primary is the primary result code of SQLite in err, or 0.
 func primary(err error) int {
 	var e *sqlite.Error
@@ -42,10 +63,16 @@ func failure(err error) error {
 		return fmt.Errorf("%w: the disk is full: %w", store.ErrUnavailable, err)
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 		return fmt.Errorf("%w: another program has locked the database: %w", store.ErrUnavailable, err)
-	case sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT, 0:
-		return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PROTOCOL:
+		return fmt.Errorf("%w: %w", store.ErrBroken, err)
 	}
-	return fmt.Errorf("%w: %w", store.ErrBroken, err)
+	return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 }
 
 func isFull(err error) bool { return primary(err) == sqlite3.SQLITE_FULL }
+
+// isDamage reports whether err says that the file is not what it should be.
+func isDamage(err error) bool {
+	code := primary(err)
+	return code == sqlite3.SQLITE_CORRUPT || code == sqlite3.SQLITE_NOTADB || errors.Is(err, ErrUnusable)
+}

@@ -4,8 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
-	"errors"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/echostr/echostr/store"
@@ -30,10 +30,7 @@ func OpenReader(ctx context.Context, path string) (*Reader, error) {
 	}
 	if err := checkApplication(ctx, db); err != nil {
 		db.Close()
-		if errors.Is(err, ErrUnusable) {
-			return nil, err
-		}
-		return nil, unusable("%s cannot be read: %w", path, err)
+		return nil, openError(path, err)
 	}
 	return &Reader{db: db}, nil
 }
@@ -56,6 +53,9 @@ func (s *Store) Get(ctx context.Context, key store.Key) (store.Turn, error) {
 	if err := s.err(); err != nil {
 		return store.Turn{}, err
 	}
+	if s.recent.unknown(key) {
+		return store.Turn{}, store.ErrNotFound
+	}
 	t, err := s.Reader.Get(ctx, key)
 	return t, s.fault(err)
 }
@@ -67,31 +67,18 @@ func (r *Reader) List(ctx context.Context, f store.Filter) (turns []store.Turn, 
 		limit = store.DefaultLimit
 	}
 	where, args := conditions(&f)
-	collect := func(t store.Turn) { turns = append(turns, t) }
-	const order = ` ORDER BY received_at DESC, key DESC LIMIT ?`
-	if len(f.States) == 1 && f.States[0] == store.Running {
-		// Few, and found by an index of their own.
-		err = r.turns(ctx, collect, `SELECT `+columns+` FROM turn INDEXED BY turn_running WHERE state = 1`+where+order, append(args, limit)...)
-		return turns, err
+	text := `SELECT ` + columns + ` FROM turn`
+	switch {
+	case f.OpenID != "":
+		text, where, args = theirs+text, " AND id IN theirs"+where, append([]any{f.OpenID}, args...)
+	case len(f.States) == 1 && f.States[0] == store.Running:
+		text += ` INDEXED BY turn_running` // few
+	default:
+		text += ` INDEXED BY turn_received`
 	}
-	// One hour after the other, so that a short list costs little.
-	for before := int64(1 << 40); len(turns) < limit; {
-		hour, err := r.hour(ctx, `SELECT max(received_at / 3600000) FROM turn WHERE received_at / 3600000 < ?`, before)
-		if err != nil || hour == nil || !f.Since.IsZero() && *hour < millis(f.Since)/3600000 {
-			return turns, err
-		}
-		before = *hour
-		if !f.Until.IsZero() && *hour > millis(f.Until)/3600000 {
-			before = min(before, millis(f.Until)/3600000+1)
-			continue
-		}
-		err = r.turns(ctx, collect, `SELECT `+columns+` FROM turn INDEXED BY turn_user WHERE received_at / 3600000 = ?`+where+order,
-			append(append([]any{*hour}, args...), limit-len(turns))...)
-		if err != nil {
-			return nil, err
-		}
-	}
-	return turns, nil
+	text += ` WHERE true` + where + ` ORDER BY received_at DESC, id DESC LIMIT ?`
+	err = r.turns(ctx, func(t store.Turn) { turns = append(turns, t) }, text, append(args, limit)...)
+	return turns, err
 }
 
 // List implements [store.Store].
@@ -103,15 +90,12 @@ func (s *Store) List(ctx context.Context, f store.Filter) ([]store.Turn, error) 
 	return turns, s.fault(err)
 }
 
-// conditions are those of f in SQL, each with " AND " in front.
+// conditions are those of f in SQL, that of the user apart, each with " AND " in front.
 func conditions(f *store.Filter) (where string, args []any) {
 	var b strings.Builder
 	add := func(condition string, values ...any) {
 		b.WriteString(" AND " + condition)
 		args = append(args, values...)
-	}
-	if f.OpenID != "" {
-		add("openid = ?", f.OpenID)
 	}
 	if f.Account != "" {
 		add("account = ?", f.Account)
@@ -126,20 +110,14 @@ func conditions(f *store.Filter) (where string, args []any) {
 		add("owner = ? AND epoch = ?", f.Owner.ID, f.Owner.Epoch)
 	}
 	if len(f.States) > 0 {
-		marks := strings.TrimSuffix(strings.Repeat("?,", len(f.States)), ",")
-		var states []any
-		for _, state := range f.States {
-			states = append(states, int64(state))
+		list := make([]string, len(f.States))
+		for i, state := range f.States {
+			// As numbers in the text, since only so is the index of the running ones of use.
+			list[i] = "state = " + strconv.Itoa(int(state))
 		}
-		add("state IN ("+marks+")", states...)
+		add("(" + strings.Join(list, " OR ") + ")")
 	}
 	return b.String(), args
-}
-
-// hour returns the answer of a query for one hour, or nil if there is none.
-func (r *Reader) hour(ctx context.Context, text string, args ...any) (hour *int64, err error) {
-	err = r.query(ctx, func(next scanner) error { return next(&hour) }, text, args...)
-	return hour, err
 }
 
 // scanner reads the columns of one row.

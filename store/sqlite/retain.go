@@ -3,10 +3,9 @@ package sqlite
 import (
 	"context"
 	"errors"
-	"log/slog"
+	"math"
+	"path/filepath"
 	"time"
-
-	"github.com/echostr/echostr/store"
 )
 
 // Erase implements [store.Store]. What is erased is overwritten in the database at once,
@@ -16,25 +15,24 @@ func (s *Store) Erase(ctx context.Context, account, openID string, before time.T
 		return 0, s.err()
 	}
 	err = s.writer.submit(ctx, alone, nil, func() (err error) {
-		n, err = s.writer.exec(eraseUser, account, openID, millis(before))
+		n, err = s.writer.exec(eraseUser, openID, account, millis(before))
 		return err
 	})
 	return n, err
 }
 
-// eraseUser walks the index hour by hour, since the hour stands in front of the user.
-const eraseUser = `WITH RECURSIVE
-	hours (hour) AS (
-		SELECT min(received_at / 3600000) FROM turn
+// theirs selects the turns of a user, segment by segment.
+const (
+	theirs = `WITH RECURSIVE segments (segment) AS (
+		SELECT min(id) / 256 FROM turn
 		UNION ALL
-		SELECT (SELECT min(received_at / 3600000) FROM turn WHERE received_at / 3600000 > hour) FROM hours WHERE hour IS NOT NULL
-	),
-	theirs (key) AS (
-		SELECT t.key FROM hours CROSS JOIN turn t INDEXED BY turn_user ON t.received_at / 3600000 = hour AND t.account = ? AND t.openid = ?
-		WHERE t.received_at < ?
-	)
-	UPDATE turn SET version = version + 1, openid = '', original_id = '', msg_type = '', event = '', body = NULL, reply = NULL, reason = '', state = 6
-	WHERE key IN theirs`
+		SELECT segment + 1 FROM segments WHERE segment < (SELECT max(id) / 256 FROM turn)
+	), theirs (id) AS (
+		SELECT t.id FROM segments CROSS JOIN turn t INDEXED BY turn_user ON t.id / 256 = segment AND t.openid = ?
+	) `
+	eraseUser = theirs + `UPDATE turn SET version = version + 1, openid = '', original_id = '', msg_type = '', event = '',
+		body = NULL, reply = NULL, reason = '', state = 6 WHERE id IN theirs AND account = ? AND received_at < ?`
+)
 
 // expiryChunk is how many turns expire in one transaction: few enough that a push
 // in the queue behind them does not notice.
@@ -45,56 +43,51 @@ func (s *Store) Expire(ctx context.Context, bodies, rows time.Time) (removed int
 	if err := s.err(); err != nil {
 		return 0, err
 	}
-	until := max(millis(bodies), millis(rows))
-	for after := int64(-1 << 40); ; {
-		hour, err := s.hour(ctx, `SELECT min(received_at / 3600000) FROM turn WHERE received_at / 3600000 > ?`, after)
-		if err != nil || hour == nil || *hour > until/3600000 {
-			return removed, s.fault(err)
+	for after := int64(math.MinInt64); ; {
+		n, last, err := s.expireChunk(ctx, after, millis(bodies), millis(rows))
+		if removed += n; err != nil || last == after {
+			return removed, err
 		}
-		after = *hour
-		for {
-			n, changed, err := s.expireChunk(ctx, *hour, bodies, rows)
-			if removed += n; err != nil {
-				return removed, err
-			}
-			if changed < expiryChunk {
-				break
-			}
-		}
+		after = last
 	}
 }
 
-// expireChunk expires some turns of one hour.
-func (s *Store) expireChunk(ctx context.Context, hour int64, bodies, rows time.Time) (removed, changed int, err error) {
-	// The keys are read beside the writer.
-	var keys [][]byte
+// expireChunk expires some turns that were received after a moment, and returns
+// when the last of them was.
+func (s *Store) expireChunk(ctx context.Context, after, bodies, rows int64) (removed int, last int64, err error) {
+	// The turns are looked for beside the writer.
+	var ids []int64
+	last = after
 	err = s.query(ctx, func(next scanner) error {
-		var key []byte
-		err := next(&key)
-		keys = append(keys, key)
+		var id int64
+		err := next(&id, &last)
+		ids = append(ids, id)
 		return err
-	}, `SELECT key FROM turn INDEXED BY turn_user WHERE received_at / 3600000 = ? AND state > 1
-		AND (received_at < ? OR received_at < ? AND (body IS NOT NULL OR reply IS NOT NULL)) LIMIT ?`, hour, millis(rows), millis(bodies), expiryChunk)
-	if err != nil || len(keys) == 0 {
-		return 0, 0, s.fault(err)
+	}, `SELECT id, received_at FROM turn INDEXED BY turn_received WHERE received_at >= ? AND received_at < ? AND state > 1
+		AND (received_at < ? OR body IS NOT NULL OR reply IS NOT NULL) ORDER BY received_at LIMIT ?`, after, max(bodies, rows), rows, expiryChunk)
+	if err != nil || len(ids) == 0 {
+		return 0, last, s.fault(err)
+	}
+	if len(ids) == expiryChunk && last == after {
+		last++ // a moment with more turns than one chunk: the rest is left for the next time
 	}
 	err = s.writer.submit(ctx, alone, nil, func() error {
 		removed = 0
-		for _, key := range keys {
-			n, err := s.writer.exec(`DELETE FROM turn WHERE key = ? AND received_at < ? AND state > 1`, key, millis(rows))
+		for _, id := range ids {
+			n, err := s.writer.exec(`DELETE FROM turn WHERE id = ? AND received_at < ? AND state > 1`, id, rows)
 			if err != nil {
 				return err
 			}
 			if removed += n; n > 0 {
 				continue
 			}
-			if _, err := s.writer.exec(`UPDATE turn SET version = version + 1, body = NULL, reply = NULL WHERE key = ? AND state > 1`, key); err != nil {
+			if _, err := s.writer.exec(`UPDATE turn SET version = version + 1, body = NULL, reply = NULL WHERE id = ? AND state > 1`, id); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	return removed, len(keys), err
+	return removed, last, err
 }
 
 // Tidy moves the WAL into the database and empties it, so that what was erased or
@@ -123,12 +116,24 @@ func (s *Store) Tidy(ctx context.Context) error {
 	}
 }
 
-// Sizes of the WAL in pages.
 const (
-	moveAt      = 4000     // move it into the database, beside the writer
-	moveNow     = 8 * 4000 // the writer moves it itself, so that it ends
-	looksAtSize = 16       // transactions between two looks
+	// maxMoveAt is at how many pages the WAL is moved into the database.
+	maxMoveAt = 4000
+	minMoveAt = 64
+	pageSize  = 4096
+	// looksAtSize is how many transactions lie between two looks.
+	looksAtSize = 16
 )
+
+// moveAt is at how many pages the WAL is moved: earlier on a disk with little room,
+// where the database could not take it in later.
+func (s *Store) moveAt() int64 {
+	free := freeBytes(filepath.Dir(s.path))
+	if free < 0 {
+		return maxMoveAt
+	}
+	return min(maxMoveAt, max(minMoveAt, free/16/pageSize))
+}
 
 // watchSize sees to it that the WAL does not grow for ever. What it holds is moved
 // into the database in the background, while the writer goes on; the little that
@@ -143,11 +148,11 @@ func (w *writer) watchSize() {
 	if err != nil {
 		return
 	}
-	pages, moved := n[1], n[2]
+	pages, moved, moveAt := n[1], n[2], w.s.moveAt()
 	left := pages - moved
 	switch {
 	case w.s.moving.Load():
-	case left > moveNow, pages > moveAt && left < moveAt/4:
+	case left > 8*moveAt, pages > moveAt && left < moveAt/4:
 		if _, err = w.numbers("PRAGMA wal_checkpoint(PASSIVE)"); err != nil {
 			_ = w.s.fault(err)
 		}
@@ -163,11 +168,4 @@ func (s *Store) move() {
 	if _, err := s.db.Exec("PRAGMA wal_checkpoint(PASSIVE)"); err != nil {
 		_ = s.fault(err)
 	}
-}
-
-// damaged ends the use of a database that a check has found damaged.
-func (s *Store) damaged(err error) {
-	s.logger.Error("the database is damaged", slog.String("path", s.path), slog.Any("error", err))
-	s.broke(errors.Join(store.ErrBroken, err))
-	_ = s.lock.write(false, true) // the next start checks first, and refuses
 }

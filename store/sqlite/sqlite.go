@@ -17,7 +17,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net/url"
 	"os"
@@ -73,6 +72,7 @@ type Store struct {
 	writer  *writer
 	inst    store.Installation
 	nodes   nodes
+	recent  recent
 	stats   counters
 
 	failed  atomic.Pointer[error] // ErrBroken with its cause
@@ -106,6 +106,7 @@ func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
 		nodes: nodes{now: cfg.Now, leases: make(map[string]lease)},
 	}
 	s.stats.init()
+	s.recent.young = make(map[store.Key]struct{})
 	if s.lock, err = takeLock(ctx, path+lockSuffix, cfg.WaitLock); err != nil {
 		return nil, err
 	}
@@ -118,7 +119,7 @@ func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
 	s.reserve = newReserve(path+reserveSuffix, freeBytes(filepath.Dir(path)))
 	last := s.lock.last
 	if err := s.open(ctx, last); err != nil {
-		return nil, s.openError(err)
+		return nil, openError(path, err)
 	}
 	background, stop := context.WithCancel(context.Background())
 	s.stop = stop
@@ -145,15 +146,18 @@ func (s *Store) open(ctx context.Context, last holder) error {
 	if err != nil {
 		return err
 	}
+	if !fresh {
+		// Before anything is written.
+		r, err := OpenReader(ctx, s.path)
+		if err != nil {
+			return err
+		}
+		r.Close()
+	}
 	if s.db, err = sql.Open("sqlite", dsn(s.path, true)); err != nil {
 		return err
 	}
 	s.db.SetMaxOpenConns(1)
-	if !fresh {
-		if err := checkApplication(ctx, s.db); err != nil {
-			return err
-		}
-	}
 	if last.mustCheck() && !fresh {
 		s.logger.Info("the database was not closed before the machine stopped, checking it", slog.String("path", s.path))
 		if err := quickCheck(ctx, s.db); err != nil {
@@ -186,25 +190,8 @@ func (s *Store) open(ctx context.Context, last holder) error {
 	return nil
 }
 
-// openError makes a sentence of what Open has met.
-func (s *Store) openError(err error) error {
-	if errors.Is(err, ErrUnusable) || errors.Is(err, context.Canceled) {
-		return err
-	}
-	switch {
-	case isFull(err):
-		return unusable("there is no room on the disk of %s: free some, and start again", s.path)
-	case primary(err) == sqliteNotADB:
-		return unusable("%s is not a SQLite database, or is encrypted: move it away, or choose another file", s.path)
-	case primary(err) == sqliteCorrupt:
-		return unusable("%s is damaged (%w): move it away and restore a backup", s.path, err)
-	case errors.Is(err, fs.ErrPermission), primary(err) == sqliteReadOnly, primary(err) == sqliteCantOpen:
-		return unusable("%s cannot be opened for writing (%w): make this user the owner of it and of its folder", s.path, err)
-	}
-	return unusable("%s cannot be opened: %w", s.path, err)
-}
-
-// install reads what belongs to the database as a whole, and makes it the first time.
+// install reads what belongs to the database as a whole, makes it the first time,
+// and looks how young its youngest key is.
 func (s *Store) install(ctx context.Context) error {
 	salt := make([]byte, 32)
 	rand.Read(salt)
@@ -214,6 +201,14 @@ func (s *Store) install(ctx context.Context) error {
 	var notBefore int64
 	err := s.db.QueryRowContext(ctx, `SELECT salt, not_before FROM installation`).Scan(&s.inst.Salt, &notBefore)
 	s.inst.NotBefore = fromMillis(notBefore)
+	if err != nil {
+		return err
+	}
+	var newest []byte
+	err = s.db.QueryRowContext(ctx, `SELECT max(key) FROM turn`).Scan(&newest)
+	if len(newest) == len(store.Key{}) {
+		s.recent.since = store.Key(newest).Time().Add(time.Second)
+	}
 	return err
 }
 
@@ -338,8 +333,7 @@ func (s *Store) broke(err error) {
 		return
 	}
 	s.logger.Error("the database has failed; nothing is acknowledged any more, and the process has to be restarted", slog.String("path", s.path), slog.Any("error", err))
-	check := primary(err) == sqliteCorrupt || primary(err) == sqliteNotADB
-	_ = s.lock.write(false, check)
+	_ = s.lock.write(false, isDamage(err)) // then the next start checks first
 	if s.fatal != nil {
 		go s.fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime"
 	"sync"
 	"time"
 
@@ -134,6 +135,14 @@ func (w *writer) run() {
 			w.mu.Unlock()
 			return
 		}
+		// Whoever is about to queue up does so first: one flush for all of them
+		// costs least. When nobody is, this is over at once.
+		for n := 0; n < len(w.queue) && n < maxGroup; {
+			n = len(w.queue)
+			w.mu.Unlock()
+			runtime.Gosched()
+			w.mu.Lock()
+		}
 		n, rows := 0, 0
 		for _, r := range w.queue {
 			if n > 0 && (r.do != nil || rows+len(r.ops) > maxGroup) {
@@ -176,7 +185,7 @@ func (w *writer) carryOut(group []*request, rows int) error {
 		// was kept for them; new messages do not.
 		w.s.logger.Error("the disk is full: new messages are not accepted until there is room", slog.String("path", w.s.path))
 		w.s.reserve.release()
-		_, _ = w.numbers("PRAGMA wal_checkpoint(RESTART)") // the WAL may have room for reuse
+		_, _ = w.numbers("PRAGMA wal_checkpoint(TRUNCATE)") // what it holds may fit into the database
 		err = run(group)
 	}
 	if err != nil {
@@ -248,6 +257,7 @@ func (w *writer) attempt(group []*request) (err error) {
 func (w *writer) claim(t *store.Turn) (outcome, error) {
 	void := t.State == store.Running && !w.s.nodes.alive(t.Owner)
 	if !void && !w.s.reserve.gone() {
+		w.s.recent.add(t.Key)
 		w.args = append(w.args[:0], t.Key[:])
 		w.args = appendProgress(appendReceived(w.args, t), t)
 		if changed, err := w.change(insertTurn); err != nil || changed {

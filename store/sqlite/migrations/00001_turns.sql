@@ -1,9 +1,11 @@
 -- +goose Up
 
--- One row per turn. The key begins with the message's time, so inserts meet the
--- same few pages whatever the size of the table.
+-- One row per turn, in the order in which they were accepted: what is written at one
+-- moment lies side by side, so a group of turns is few pages, whatever the
+-- size of the table.
 CREATE TABLE turn (
-    key         BLOB    NOT NULL PRIMARY KEY,
+    id          INTEGER NOT NULL PRIMARY KEY,
+    key         BLOB    NOT NULL,
     version     INTEGER NOT NULL,
     account     TEXT    NOT NULL,
     openid      TEXT    NOT NULL,
@@ -25,14 +27,19 @@ CREATE TABLE turn (
     reason      TEXT    NOT NULL,
     delivery    INTEGER NOT NULL, -- store.Delivery
     offered_to  INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+) STRICT;
+
+-- A key begins with the message's time, so here too inserts meet the same pages.
+CREATE UNIQUE INDEX turn_key ON turn (key);
 
 -- Whose turns are running: few at any time.
 CREATE INDEX turn_running ON turn (owner, epoch) WHERE state = 1;
 
--- Turns by time and by user. The hour in front keeps inserts in one place; a user's
--- turns are found by asking for each hour there is.
-CREATE INDEX turn_user ON turn (received_at / 3600000, openid, account);
+CREATE INDEX turn_received ON turn (received_at);
+
+-- The turns of a user, by segments of 256: an index by user alone would have a page
+-- of its own written for every message. Each segment is asked in turn.
+CREATE INDEX turn_user ON turn (id / 256, openid);
 
 -- The newest epoch of each node.
 CREATE TABLE node (

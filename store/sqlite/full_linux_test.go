@@ -1,0 +1,158 @@
+package sqlite_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/echostr/echostr/store"
+	"github.com/echostr/echostr/store/sqlite"
+)
+
+// smallDisk mounts a file system of its own, which only root can.
+func smallDisk(t *testing.T, bytes int) string {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("skipped: only root can mount a small disk; `sudo go test` runs this")
+	}
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d,mode=0700", bytes)); err != nil {
+		t.Skipf("skipped: no tmpfs can be mounted here: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+// When the disk is full no new message is accepted, known ones are still told, the
+// results of those under way still fit, and everything comes back with the room.
+func TestDiskFull(t *testing.T) {
+	dir := smallDisk(t, 8<<20)
+	ctx := context.Background()
+	path := filepath.Join(dir, "e.db")
+	s := open(t, sqlite.Config{Path: path})
+	owner, err := s.Join(ctx, "node")
+	if err != nil {
+		t.Fatal(err)
+	}
+	claim := func(n int) (store.Op, error) {
+		ops := []store.Op{{Turn: sample(int64(n), time.Now(), owner)}}
+		ops[0].Turn.Body = strings.Repeat("x", 4000)
+		err := s.Claim(ctx, ops)
+		return ops[0], errors.Join(err, ops[0].Err)
+	}
+	var accepted []store.Op
+	n := 0
+	for ; ; n++ {
+		op, err := claim(n)
+		if err != nil {
+			if !errors.Is(err, store.ErrFull) && !errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrBroken) {
+				t.Fatalf("claim %d on a full disk: %v", n, err)
+			}
+			break
+		}
+		accepted = append(accepted, op)
+		if n > 10_000 {
+			t.Fatal("the disk never gets full")
+		}
+	}
+	if !s.Stats().Full {
+		t.Error("Stats does not say that the disk is full")
+	}
+	for range 3 {
+		n++
+		if _, err := claim(n); !errors.Is(err, store.ErrFull) {
+			t.Errorf("another claim: %v, want ErrFull", err)
+		}
+	}
+	// Whoever was accepted before is still known,
+	for _, op := range accepted[:5] {
+		again := []store.Op{{Turn: op.Turn}}
+		again[0].Turn.Version = 0
+		if err := s.Claim(ctx, again); err != nil || again[0].OK || again[0].Turn.Version != 1 {
+			t.Errorf("a claim of a turn that is there: %v, %+v", err, again[0])
+		}
+	}
+	// and can end.
+	for i := range accepted[:100] {
+		op := accepted[i : i+1]
+		op[0].Turn.State, op[0].Turn.Reply = store.Answered, strings.Repeat("y", 500)
+		if err := s.Save(ctx, op); err != nil || !op[0].OK {
+			t.Fatalf("result %d on a full disk: %v, %+v", i, err, op[0].Err)
+		}
+	}
+	// Room comes back.
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, fmt.Sprintf("size=%d", 64<<20)); err != nil {
+		t.Fatal(err)
+	}
+	until := time.Now().Add(5 * time.Second)
+	for {
+		n++
+		if _, err := claim(n); err == nil {
+			break
+		}
+		if time.Now().After(until) {
+			t.Fatal("nothing is accepted five seconds after there is room again")
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if s.Stats().Full {
+		t.Error("Stats still says that the disk is full")
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, sqlite.Config{Path: path})
+	for i, op := range accepted {
+		row, err := s.Get(ctx, op.Turn.Key)
+		if err != nil || i < 100 && row.Reply == "" {
+			t.Fatalf("turn %d after a full disk: %v, %v", i, err, row.State)
+		}
+	}
+}
+
+// A new database on a disk without room is refused with what to do.
+func TestOpenOnAFullDisk(t *testing.T) {
+	dir := smallDisk(t, 1<<20)
+	if err := os.WriteFile(filepath.Join(dir, "ballast"), make([]byte, 1<<20), 0o600); err != nil && !errors.Is(err, syscall.ENOSPC) {
+		t.Fatal(err)
+	}
+	if said := refuse(t, sqlite.Config{Path: filepath.Join(dir, "e.db")}); !strings.Contains(said, "no room") {
+		t.Errorf("%q", said)
+	}
+}
+
+// A process that died on a full disk is started again there: the reserve makes room
+// for opening the file, and nothing new is accepted.
+func TestReopenOnAFullDisk(t *testing.T) {
+	dir := smallDisk(t, 4<<20)
+	path := filepath.Join(dir, "e.db")
+	s := open(t, sqlite.Config{Path: path})
+	fill(t, s, 500)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	// What a process that is killed leaves behind: its reserve, and a full disk.
+	if err := os.WriteFile(path+".reserve", make([]byte, 512<<10), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "ballast"), make([]byte, 4<<20), 0o600); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("the disk is not full: %v", err)
+	}
+	s = open(t, sqlite.Config{Path: path})
+	if rows, err := s.List(context.Background(), store.Filter{Limit: 1000}); err != nil || len(rows) != 500 {
+		t.Errorf("%d rows, %v", len(rows), err)
+	}
+	if !s.Stats().Full {
+		t.Error("Stats does not say that the disk is full")
+	}
+}

@@ -1,0 +1,311 @@
+package sqlite_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/echostr/echostr/store"
+	"github.com/echostr/echostr/store/sqlite"
+)
+
+// refuse opens a database that cannot be used and returns the sentence that says so.
+func refuse(t *testing.T, cfg sqlite.Config) string {
+	t.Helper()
+	cfg.Logger = quiet
+	s, err := sqlite.Open(context.Background(), cfg)
+	if err == nil {
+		s.Close()
+		t.Fatal("it was opened")
+	}
+	if !errors.Is(err, sqlite.ErrUnusable) {
+		t.Fatalf("%v does not wrap ErrUnusable", err)
+	}
+	if strings.Contains(err.Error(), "\n") {
+		t.Errorf("%q is more than one line", err)
+	}
+	return err.Error()
+}
+
+// make makes a database with some turns and closes it.
+func makeDatabase(t *testing.T, rows int) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "echostr.db")
+	s := open(t, sqlite.Config{Path: path})
+	fill(t, s, rows)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// fill claims turns that are finished.
+func fill(t testing.TB, s *sqlite.Store, rows int) {
+	t.Helper()
+	ops := make([]store.Op, rows)
+	for i := range ops {
+		ops[i].Turn = sample(int64(i), time.Now().Add(time.Duration(i-rows)*time.Second), store.Node{})
+		ops[i].Turn.State, ops[i].Turn.Reply = store.Answered, "<xml>reply "+strconv.Itoa(i)+"</xml>"
+	}
+	if err := s.Claim(context.Background(), ops); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func execSQL(t *testing.T, path, text string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec(text); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What cannot be used is refused with what to do, and left as it was.
+func TestOpenRefuses(t *testing.T) {
+	t.Parallel()
+	other := func(name, content string) func(*testing.T) string {
+		return func(t *testing.T) string {
+			path := filepath.Join(t.TempDir(), name)
+			if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return path
+		}
+	}
+	for _, c := range []struct {
+		name string
+		path func(t *testing.T) string
+		want []string
+	}{
+		{"no folder", func(t *testing.T) string { return filepath.Join(t.TempDir(), "no", "such", "e.db") }, []string{"does not exist", "make it"}},
+		{"a folder", func(t *testing.T) string { return t.TempDir() }, []string{"is a folder", "echostr.db"}},
+		{"under a file", func(t *testing.T) string {
+			return filepath.Join(other("file", "x")(t), "e.db")
+		}, []string{"folder", "choose another path"}},
+		{"another kind of file", other("notes.txt", strings.Repeat("these are notes\n", 300)), []string{"not a SQLite database", "move it away"}},
+		{"a short file", other("short.db", "SQLite"), []string{"not a SQLite database"}},
+		{"of another program", func(t *testing.T) string {
+			path := filepath.Join(t.TempDir(), "other.db")
+			execSQL(t, path, "CREATE TABLE t (x); INSERT INTO t VALUES (1)")
+			return path
+		}, []string{"another program", "choose another file"}},
+		{"a newer version", func(t *testing.T) string {
+			path := makeDatabase(t, 1)
+			execSQL(t, path, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, 1)")
+			return path
+		}, []string{"newer version", "99", "restore a backup"}},
+		{"damaged", func(t *testing.T) string {
+			path := makeDatabase(t, 200)
+			b, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := 4096; i < len(b); i++ {
+				b[i] ^= 0x5a
+			}
+			if err := os.WriteFile(path, b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return path
+		}, []string{"damaged", "restore a backup"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			path := c.path(t)
+			before, _ := os.ReadFile(path)
+			said := refuse(t, sqlite.Config{Path: path})
+			for _, want := range c.want {
+				if !strings.Contains(said, want) {
+					t.Errorf("%q does not say %q", said, want)
+				}
+			}
+			if after, _ := os.ReadFile(path); string(before) != string(after) {
+				t.Error("the file was changed")
+			}
+		})
+	}
+}
+
+func TestOpenRefusesAReadOnlyFolder(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() == 0 {
+		t.Skip("skipped: permissions do not apply to root")
+	}
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o500); err != nil {
+		t.Fatal(err)
+	}
+	if said := refuse(t, sqlite.Config{Path: filepath.Join(dir, "e.db")}); !strings.Contains(said, "may not write") {
+		t.Errorf("%q", said)
+	}
+}
+
+// The second who opens a file is refused at once and told who has it; with WaitLock
+// it gets the file when the first gives it back.
+func TestLock(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "e.db")
+	first := open(t, sqlite.Config{Path: path})
+	began := time.Now()
+	said := refuse(t, sqlite.Config{Path: path})
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("it was refused after %v", took)
+	}
+	if want := "process " + strconv.Itoa(os.Getpid()); !strings.Contains(said, want) {
+		t.Errorf("%q does not say %q", said, want)
+	}
+	if said := refuse(t, sqlite.Config{Path: path, WaitLock: 50 * time.Millisecond}); !strings.Contains(said, "in use") {
+		t.Errorf("%q", said)
+	}
+	time.AfterFunc(50*time.Millisecond, func() { first.Close() })
+	open(t, sqlite.Config{Path: path, WaitLock: 10 * time.Second})
+}
+
+// A database that was not closed before the machine stopped is checked first.
+func TestDamageAfterAPowerCutIsFound(t *testing.T) {
+	t.Parallel()
+	path := makeDatabase(t, 500)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Somewhere in the table, which opening does not read.
+	copy(b[len(b)/2&^4095:], make([]byte, 4096))
+	for _, f := range []struct{ name, content string }{
+		{path, string(b)},
+		{path + ".lock", `{"pid":7,"since":"2026-03-01T12:00:00Z","boot":"another"}`},
+	} {
+		if err := os.WriteFile(f.name, []byte(f.content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		if said := refuse(t, sqlite.Config{Path: path}); !strings.Contains(said, "damaged") {
+			t.Errorf("%q", said)
+		}
+	}
+}
+
+// Damage that is met while the database is in use breaks it for good, is reported once,
+// and the next start refuses.
+func TestDamageInUse(t *testing.T) {
+	t.Parallel()
+	path := makeDatabase(t, 2000)
+	fatal := make(chan error, 10)
+	s := open(t, sqlite.Config{Path: path, Fatal: func(err error) { fatal <- err }})
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at := int64(8 * 4096); at < info.Size(); at += 4096 {
+		if _, err := f.WriteAt([]byte(strings.Repeat("\xa5", 4096)), at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx := context.Background()
+	_, err = s.List(ctx, store.Filter{Limit: 5000})
+	if !errors.Is(err, store.ErrBroken) {
+		t.Fatalf("List of a damaged file: %v, want ErrBroken", err)
+	}
+	for range 3 {
+		if err := s.Claim(ctx, []store.Op{{Turn: sample(9, time.Now(), store.Node{})}}); !errors.Is(err, store.ErrBroken) {
+			t.Errorf("Claim after damage: %v, want ErrBroken", err)
+		}
+	}
+	select {
+	case err := <-fatal:
+		if !errors.Is(err, store.ErrBroken) {
+			t.Errorf("Fatal was told %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("Fatal was told nothing")
+	}
+	s.Close()
+	if len(fatal) > 0 {
+		t.Error("Fatal was told twice")
+	}
+	if said := refuse(t, sqlite.Config{Path: path}); !strings.Contains(said, "damaged") {
+		t.Errorf("%q", said)
+	}
+}
+
+// A file that another program has locked is busy, not broken.
+func TestLockedByAnotherProgram(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "e.db")
+	s := open(t, sqlite.Config{Path: path})
+	db, err := sql.Open("sqlite", path+"?_txlock=immediate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	tx, err := db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := []store.Op{{Turn: sample(1, time.Now(), store.Node{})}}
+	row[0].Turn.State = store.Silent
+	if err := s.Claim(context.Background(), row); !errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrBroken) {
+		t.Errorf("Claim in a locked file: %v, want ErrUnavailable", err)
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Claim(context.Background(), row); err != nil || !row[0].OK {
+		t.Errorf("Claim afterwards: %v", err)
+	}
+}
+
+// The file and all beside it are for this user only.
+func TestFilesArePrivate(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "e.db")
+	s := open(t, sqlite.Config{Path: path})
+	fill(t, s, 10)
+	names, err := filepath.Glob(path + "*")
+	if err != nil || len(names) < 4 {
+		t.Fatalf("files %v, %v", names, err)
+	}
+	for _, name := range names {
+		if info, err := os.Stat(name); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has the mode %v, %v", filepath.Base(name), info.Mode(), err)
+		}
+	}
+}
+
+// The driver works with exactly the version of libc that its go.mod names.
+func TestLibcVersion(t *testing.T) {
+	t.Parallel()
+	version := func(args ...string) string {
+		out, err := exec.Command("go", append([]string{"list", "-m", "-f", "{{.Version}} {{.GoMod}}"}, args...)...).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	_, gomod, _ := strings.Cut(version("modernc.org/sqlite"), " ")
+	text, err := os.ReadFile(gomod)
+	if err != nil {
+		t.Fatal(err)
+	}
+	libc, _, _ := strings.Cut(version("modernc.org/libc"), " ")
+	if !strings.Contains(string(text), "modernc.org/libc "+libc+"\n") {
+		t.Errorf("modernc.org/libc is %s, which is not what modernc.org/sqlite was made with: change it in go.mod", libc)
+	}
+}
