@@ -88,7 +88,9 @@ type Account struct {
 	// it died; the turn is recorded as interrupted.
 	Once bool
 	// KeepUnsubscribed keeps what an unsubscribing user sent. By default it is
-	// erased when the unsubscribe event has been handled, as WeChat demands.
+	// erased when the unsubscribe event has been handled, as WeChat demands. What a
+	// user sent who has withdrawn an authorisation (user_authorization_revoke), or has
+	// closed the WeChat account (user_authorization_cancellation), is always erased.
 	KeepUnsubscribed bool
 	// BindSignature refuses, in Plain mode, a second message under a signature
 	// that another message has used. Without it such a message is only logged.

@@ -125,3 +125,48 @@ func TestEraseWhileRunning(t *testing.T) {
 		}
 	})
 }
+
+// P10: so is what a user has sent who withdraws an authorisation or closes the WeChat
+// account, whatever is set for unsubscribing. The event names the user in OpenID; whom
+// FromUserName means is another matter.
+func TestEraseOnWithdrawal(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"user_authorization_revoke", "user_authorization_cancellation", "USER_AUTHORIZATION_REVOKE", "user_info_modified"} {
+		for _, openID := range []string{testUser, ""} {
+			for _, mode := range modes {
+				t.Run(fmt.Sprintf("%s/%s/%v", name, openID, mode), func(t *testing.T) {
+					t.Parallel()
+					in2026(t, func(t *testing.T) {
+						const other = "oOther"
+						a := account(mode, new(counted))
+						a.KeepUnsubscribed = true
+						s, st := one(t, a)
+						pack(a, text("秘密")).sendCut(s)
+						time.Sleep(2 * time.Second)
+						pack(a, textFrom(other, time.Now().Unix(), "x")).sendCut(s)
+						time.Sleep(2 * time.Second)
+						about := fmt.Sprintf("<xml><ToUserName>%s</ToUserName><FromUserName>%s</FromUserName><CreateTime>%d</CreateTime><MsgType>event</MsgType>"+
+							"<Event>%s</Event><OpenID>%s</OpenID><AppID>%s</AppID><RevokeInfo>205</RevokeInfo></xml>", testOriginal, other, time.Now().Unix(), name, openID, testAppID)
+						w := pack(a, about)
+						for range 2 {
+							if g := w.sendCut(s); !g.is(200, "success") {
+								t.Error(g)
+							}
+						}
+						synctest.Wait()
+						erased := openID != "" && name != "user_info_modified"
+						list := rows(t, st)
+						if len(list) != 3 {
+							t.Fatalf("%d rows", len(list))
+						}
+						for i, want := range []bool{!erased, true, !erased} { // youngest first
+							if personal(list[i]) != want {
+								t.Errorf("row %d: want personal %v: %+v", i, want, list[i])
+							}
+						}
+					})
+				})
+			}
+		}
+	}
+}

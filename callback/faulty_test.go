@@ -18,6 +18,7 @@ const (
 	before       // the call fails and has done nothing
 	after        // the call has done its work, and the answer is lost
 	either       // one of both, in turn
+	breaks       // the storage breaks, when the call has done its work
 )
 
 // faulty is a store with faults that a test switches on, as a node sees it.
@@ -57,6 +58,16 @@ func (s *faulty) count(method string) int {
 	return s.calls[method]
 }
 
+// total is the number of all calls.
+func (s *faulty) total() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, calls := range s.calls {
+		n += calls
+	}
+	return n
+}
+
 func (s *faulty) enter(method string) (f fault, slow time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -92,6 +103,10 @@ func call[T any](s *faulty, ctx context.Context, method string, do func() (T, er
 	if f != before {
 		result, err = do()
 	}
+	if f == breaks {
+		var nothing T
+		return nothing, fmt.Errorf("%w: %s by the test", store.ErrBroken, method)
+	}
 	if f != works {
 		var nothing T
 		return nothing, fmt.Errorf("%w: %s by the test", store.ErrUnavailable, method)
@@ -123,6 +138,10 @@ func (s *faulty) Get(ctx context.Context, key store.Key) (store.Turn, error) {
 
 func (s *faulty) List(ctx context.Context, f store.Filter) ([]store.Turn, error) {
 	return call(s, ctx, "List", func() ([]store.Turn, error) { return s.Store.List(ctx, f) })
+}
+
+func (s *faulty) Owners(ctx context.Context) ([]store.Node, error) {
+	return call(s, ctx, "Owners", func() ([]store.Node, error) { return s.Store.Owners(ctx) })
 }
 
 func (s *faulty) Renew(ctx context.Context, n store.Node) error {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -33,11 +32,13 @@ type flight struct {
 	lastID  int
 	waiting []*openPush // by arrival
 	handler *attempt    // the attempt that runs here
+	marking bool        // marks have the row
 
 	// Only the driver touches these.
 	state   turn.State
 	dirty   bool // the row has changed since it was saved, which may wait
 	polling bool
+	counted bool            // the claim has counted the handler that it starts
 	job     job             // the present one
 	msg     echostr.Message // decoded; nil if only the row is known
 	route   *echostr.Route
@@ -49,6 +50,7 @@ type job struct {
 	ev     turn.Event
 	push   *openPush // PushArrived
 	reload bool      // read the row first
+	marked int64     // the version that marks have saved, or -1; then there is no event
 }
 
 // post queues an event; a goroutine of its own drives the flight if nobody does.
@@ -92,6 +94,22 @@ func (f *flight) drive() {
 	}
 }
 
+// close reports the end of a push that was answered, and drives: the goroutine of its
+// connection has nothing better to do, and to wake another one would cost more. What
+// it meets there by chance is not its business for long: a handler gets a
+// goroutine of its own.
+func (f *flight) close(p *openPush, written bool) {
+	f.mu.Lock()
+	if !f.enqueue(&job{ev: turn.Event{Kind: turn.PushClosed, Push: p.id, Written: written}}) {
+		return
+	}
+	for f.next() {
+		if a := f.apply(&f.job); a != nil {
+			go f.run(a)
+		}
+	}
+}
+
 // next makes the next event the present one, or stops driving.
 func (f *flight) next() bool {
 	f.mu.Lock()
@@ -102,19 +120,50 @@ func (f *flight) next() bool {
 		return true
 	}
 	f.queue, f.slot[0] = nil, job{}
-	idle := f.idle()
-	if idle && f.dirty {
-		// What could wait for the next save: there is none.
-		f.mu.Unlock()
-		f.saveLazily()
-		return f.next()
-	}
 	f.driven = false
+	f.rest()
+	return false
+}
+
+// rest puts the flight away if there is nothing to keep it for, or has saved first what
+// could wait for the next save, since there is none. It is called with f.mu
+// held and no driver, and gives f.mu up.
+func (f *flight) rest() {
+	idle := f.idle() && !f.marking
+	f.marking = f.marking || idle && f.dirty
+	if idle && f.dirty {
+		f.dirty = false
+		f.s.marks.add(f)
+	}
+	idle = idle && !f.marking
 	f.mu.Unlock()
 	if idle {
 		f.s.flights.drop(f)
 	}
-	return false
+}
+
+// marked takes in what became of the row that was given to marks. Whatever
+// failed, nobody waits for it.
+func (f *flight) marked(op *store.Op) {
+	f.mu.Lock()
+	f.marking = false
+	version := int64(-1)
+	if op.OK {
+		version = op.Turn.Version
+	}
+	if f.driven {
+		f.enqueue(&job{marked: version})
+		return
+	}
+	f.absorb(version)
+	f.rest()
+}
+
+// absorb takes in that the row was saved by marks.
+func (f *flight) absorb(version int64) {
+	if row := &f.state.Row; row.Version == version-1 {
+		row.Version = version
+	}
 }
 
 // idle reports whether there is nothing to keep the flight for. The driver may ask,
@@ -135,6 +184,10 @@ func (f *flight) handOver() {
 // apply takes one event to its effects. It returns the attempt to run, if
 // the event starts one.
 func (f *flight) apply(j *job) (start *attempt) {
+	if j.marked != 0 {
+		f.absorb(j.marked)
+		return nil
+	}
 	ev := &j.ev
 	if ev.Kind != turn.PushClosed {
 		ev.Now = f.s.clock.now()
@@ -153,14 +206,20 @@ func (f *flight) apply(j *job) (start *attempt) {
 	}
 	if ev.Kind == turn.PushArrived {
 		f.arrived(j)
-		if row := &f.state.Row; row.Seen == 0 && row.Pure {
+		forgotten := f.s.forgotten(&f.state.Row)
+		if row := &f.state.Row; row.Seen == 0 && (row.Pure || forgotten) {
 			// No start mark will meet what is in the store, so that is asked for
 			// first: a replay starts nothing (P7).
 			known := &job{ev: turn.Event{Kind: turn.Changed}}
-			switch err := f.refresh(&known.ev); {
+			switch err := f.ask(j, &known.ev, forgotten); {
 			case err == nil:
+				f.s.stats.retries.Add(1)
 				start = f.apply(known)
-			case !errors.Is(err, store.ErrNotFound):
+			case errors.Is(err, store.ErrNotFound):
+				ev.Forgotten = forgotten
+			case forgotten:
+				return start // nobody waits for it any more, or the process ends
+			default:
 				row.Pure = false // then the claim has to tell
 			}
 		}
@@ -168,6 +227,7 @@ func (f *flight) apply(j *job) (start *attempt) {
 	for {
 		if row := &f.state.Row; ev.Kind == turn.PushArrived && row.Seen > 0 {
 			ev.Age = f.s.clock.age(row.ReceivedAt, ev.Now)
+			j.push.lag = ev.Age
 		}
 		next, effects := turn.Step(&f.account.policy, f.state, ev)
 		if next.Row.State.Finished() && !f.erase() {
@@ -198,6 +258,9 @@ func (f *flight) apply(j *job) (start *attempt) {
 				continue
 			}
 			next.Row, f.dirty = row, false
+		}
+		if f.s.guard.err() != nil {
+			return start // nothing is acknowledged any more: R-TIME-ACK
 		}
 		f.state = next
 		f.dirty = f.dirty || effects.Save == turn.Lazily
@@ -235,30 +298,23 @@ func (f *flight) arrived(j *job) {
 	ev.ClockAgrees = f.account.clock.holds()
 }
 
-// erases reports whether a turn ends with the erasure of the user's data.
-func (a *account) erases(row *store.Turn) bool {
-	return !a.KeepUnsubscribed && row.OpenID != "" && strings.EqualFold(row.MsgType, "event") && strings.EqualFold(row.Event, "unsubscribe")
+// forgotten reports whether a message that is not in the store may have been, before
+// the store was restored from a backup: R-TIME-RESTORED.
+func (s *Server) forgotten(row *store.Turn) bool {
+	return row.Seen == 0 && row.CreateTime > 0 && time.Unix(row.CreateTime, 0).Before(s.notBefore)
 }
 
-// erase erases what an unsubscribing user has sent, before the result is
-// stored: should the process die in between, the next attempt does it again. The
-// result then meets a row that is erased, which ends the turn. It reports whether the
-// event still stands. P10, R-EVENT-ERASE
-func (f *flight) erase() bool {
-	row := &f.state.Row
-	if row.State != store.Running || !f.account.erases(row) {
-		return true
-	}
-	// The event itself too, and nothing that the user sends later.
-	before := row.ReceivedAt.Add(time.Millisecond)
+// ask is refresh for a message that is new here. If the answer is a must, it
+// asks until there is one, or the push is gone.
+func (f *flight) ask(j *job, ev *turn.Event, must bool) error {
 	for pause := firstPause; ; {
-		_, err := f.s.cfg.Store.Erase(f.s.storeCtx, row.Account, row.OpenID, before)
-		if err == nil {
-			return true
+		err := f.refresh(ev)
+		if err == nil || !must || errors.Is(err, store.ErrNotFound) {
+			return err
 		}
 		f.s.storeFailed(err)
-		if !f.s.rest(&pause) {
-			return false
+		if !f.s.rest(&pause) || !f.isWaiting(j.push) {
+			return err
 		}
 	}
 }
@@ -280,14 +336,20 @@ func (f *flight) commit(j *job, row *store.Turn) (store.Turn, fate) {
 	for pause := firstPause; ; {
 		began := time.Now()
 		current, ok, err := *row, false, errBusy
-		if full := row.Version == 0 && row.State == store.Running && f.s.busy(); !full {
+		// A claim takes its place among the handlers before it waits for the store.
+		f.counted = row.Version == 0 && row.State == store.Running
+		if !f.counted || f.s.stats.running.Add(1) <= int64(f.s.cfg.MaxRunning) {
 			current, ok, err = f.s.save(row)
+		}
+		if f.counted && (!ok || err != nil) {
+			f.counted = false
+			f.s.stats.running.Add(-1)
 		}
 		switch {
 		case err == errBusy:
 			f.s.refusals.note(f.s.ctx, f.s.clock.now(), f.account.Name, Overloaded, "")
 		case err == nil:
-			f.s.stats.saved(time.Since(began))
+			f.s.stats.storeLatency.Observe(time.Since(began).Seconds())
 			if ok {
 				return current, saved
 			}
@@ -364,18 +426,6 @@ func (s *Server) save(row *store.Turn) (current store.Turn, ok bool, err error) 
 	return current, ok, err
 }
 
-// saveLazily brings the store up to date with what nobody waits for. A failure or a
-// conflict loses only that.
-func (f *flight) saveLazily() {
-	f.dirty = false
-	current, _, err := f.s.save(&f.state.Row)
-	if err != nil {
-		f.s.stats.storeErrors.Add(1)
-		return
-	}
-	f.state.Row = current
-}
-
 // reload reads the row before an event that somebody else may have caused. It
 // reports whether the event still stands.
 func (f *flight) reload(ev *turn.Event) bool {
@@ -443,7 +493,7 @@ func (f *flight) carryOut(e turn.Effect) *attempt {
 			a.cancel()
 		}
 	case turn.Answer:
-		ans := answer{given: e.Given}
+		ans := answer{given: e.Given, retry: e.Retry}
 		switch e.Given {
 		case store.GotReply:
 			ans.reply = f.state.Row.Reply
@@ -455,8 +505,13 @@ func (f *flight) carryOut(e turn.Effect) *attempt {
 		}
 	case turn.Hold:
 		f.s.stats.held.Add(1)
+		f.hold(e.Push)
 	case turn.Replay:
 		f.s.stats.replays.Add(1)
+	case turn.NoteLate:
+		f.s.stats.late.Add(1)
+	case turn.NoteAmbiguous:
+		f.s.stats.ambiguous.Add(1)
 	}
 	return nil
 }
@@ -486,19 +541,29 @@ func (f *flight) find(id int) *openPush {
 
 func (f *flight) isWaiting(p *openPush) bool { return f.find(p.id) != nil }
 
-// leave takes a push off the waiting ones: its connection is finished.
+// hold notes that a push, if it still waits, does so beyond its window on purpose.
+func (f *flight) hold(id int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, p := range f.waiting {
+		if p.id == id {
+			p.held = true
+			f.s.stats.heldNow.Add(1)
+		}
+	}
+}
+
+// leave takes a push off the waiting ones: its connection is finished. From then on
+// the push belongs to the goroutine of its connection alone.
 func (f *flight) leave(p *openPush) {
 	f.mu.Lock()
 	if i := slices.Index(f.waiting, p); i >= 0 {
 		f.waiting = slices.Delete(f.waiting, i, i+1)
+		if p.held {
+			f.s.stats.heldNow.Add(-1)
+		}
 	}
 	f.mu.Unlock()
-}
-
-// closed reports the end of a push.
-func (f *flight) closed(p *openPush, written bool) {
-	f.leave(p)
-	f.post(turn.Event{Kind: turn.PushClosed, Push: p.id, Written: written})
 }
 
 // passiveDeadline is the end of the youngest open push's window.
@@ -506,8 +571,8 @@ func (f *flight) passiveDeadline() (due time.Time, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, p := range f.waiting {
-		if p.due.After(due) {
-			due, ok = p.due, true
+		if end := p.entered.Add(f.account.policy.AnswerBy); end.After(due) {
+			due, ok = end, true
 		}
 	}
 	return due, ok

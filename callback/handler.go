@@ -74,7 +74,10 @@ func (f *flight) newAttempt() *attempt {
 	f.handler = a
 	f.mu.Unlock()
 	f.s.stats.starts.Add(1)
-	f.s.stats.running.Add(1)
+	if !f.counted {
+		f.s.stats.running.Add(1)
+	}
+	f.counted = false
 	if row.Version == 0 {
 		// A Pure route whose turn is not in the store yet: it is put there
 		// soon, so that it is seen and joined by other nodes.
@@ -110,6 +113,7 @@ func (f *flight) run(a *attempt) {
 	res, returned := failed(reasonPanic), false
 	defer func() {
 		// Here also after a panic, and after runtime.Goexit.
+		f.s.stats.handlers.Observe((a.budget - time.Until(a.deadline)).Seconds())
 		if p := recover(); !returned {
 			a.panicked(p)
 		}

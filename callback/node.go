@@ -23,6 +23,10 @@ type membership struct {
 	joining sync.Mutex
 	doubt   atomic.Bool // the outcome of a claim is not known
 
+	joined   time.Time // monotonic: when this process first joined
+	youngest time.Time // when the youngest turn was received that was there then
+	looked   bool      // confirm has been done
+
 	mu      sync.Mutex
 	trouble time.Time // when the store's failing was last logged
 }
@@ -36,6 +40,16 @@ func (m *membership) join(s *Server) error {
 		return err
 	}
 	m.node.Store(&n)
+	m.joined = time.Now()
+	// Before anything is received here, since what was in flight when another process
+	// died is among the youngest.
+	last, err := s.cfg.Store.List(context.Background(), store.Filter{Limit: 1})
+	if err != nil {
+		return errors.Join(err, s.cfg.Store.Leave(context.Background(), n))
+	}
+	if m.looked = len(last) == 0; !m.looked {
+		m.youngest = last[0].ReceivedAt
+	}
 	go m.run()
 	return nil
 }
@@ -76,8 +90,13 @@ func (m *membership) run() {
 	var lost store.Node // the epoch that was given up, whatever is left of its lease
 	for {
 		m.sweep()
+		if !m.looked && time.Since(m.joined) >= store.Lease {
+			m.looked = m.confirm() == nil
+		}
 		select {
 		case <-m.left:
+			return
+		case <-m.s.ctx.Done(): // broken, or about to leave
 			return
 		case <-next.C:
 		case <-expired:
@@ -183,9 +202,55 @@ func (m *membership) look(own bool) error {
 	return nil
 }
 
-// troubled logs that the store fails, once a minute.
+// flightTime is how long before the youngest turn that a dead process has received
+// others may have been received whose answers were on their way when it died.
+const flightTime = time.Minute
+
+// confirm looks, once in the life of a process, for answers that a dead one had
+// offered to a push without having said whether they were written. By now their retries
+// have come, if there are any. Their flights decide: P4.
+func (m *membership) confirm() error {
+	st, ctx := m.s.cfg.Store, m.s.ctx
+	alive := make(map[store.Node]bool)
+	const resolution = time.Millisecond // of ReceivedAt
+	f := store.Filter{States: []store.State{store.Answered}, Since: m.youngest.Add(-flightTime), Until: m.youngest.Add(resolution)}
+	for {
+		rows, err := st.List(ctx, f)
+		if err != nil {
+			return err
+		}
+		for i := range rows {
+			row := &rows[i]
+			a := m.s.accounts[row.Account]
+			if row.Delivery != store.Offered || a == nil {
+				continue
+			}
+			lives, known := alive[row.Owner]
+			if !known {
+				if lives, err = st.Alive(ctx, row.Owner); err != nil {
+					return err
+				}
+				alive[row.Owner] = lives
+			}
+			if !lives {
+				m.s.flights.get(a, row.Key, &job{reload: true, ev: turn.Event{Kind: turn.Unconfirmed, Lost: row.Owner}})
+			}
+		}
+		if len(rows) < store.DefaultLimit {
+			return nil
+		}
+		next := rows[len(rows)-1].ReceivedAt.Add(resolution)
+		if !next.Before(f.Until) {
+			next = f.Until.Add(-resolution)
+		}
+		f.Until = next
+	}
+}
+
+// troubled logs that the store fails, once a minute. That it is broken is told in
+// another way.
 func (m *membership) troubled(err error) {
-	if errors.Is(err, context.Canceled) {
+	if errors.Is(err, context.Canceled) || errors.Is(err, store.ErrBroken) {
 		return
 	}
 	m.mu.Lock()

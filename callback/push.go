@@ -3,6 +3,7 @@ package callback
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -26,8 +27,7 @@ func (s *Server) take(w http.ResponseWriter, r *http.Request, a *account, entere
 		s.refusals.note(r.Context(), p.now, a.Name, Overloaded, "")
 		panic(http.ErrAbortHandler)
 	}
-	p.due, p.over = entered.Add(a.policy.AnswerBy), entered.Add(a.policy.AbortAfter)
-	p.answered = make(chan answer, 1)
+	p.entered, p.answered = entered, make(chan answer, 1)
 	p.flight = s.flights.get(a, p.key, &job{push: p, ev: turn.Event{Kind: turn.PushArrived}})
 	return p
 }
@@ -40,7 +40,8 @@ func (s *Server) await(w http.ResponseWriter, r *http.Request, p *openPush) {
 	defer s.stats.waiting.Add(-1)
 	// Until the timer fires the push may be answered; after that it is held,
 	// if the turn's rules say so, and in the end given up.
-	timer := time.NewTimer(time.Until(p.due))
+	policy := &p.flight.account.policy
+	timer := time.NewTimer(time.Until(p.entered.Add(policy.AnswerBy)))
 	defer timer.Stop()
 	for due := true; ; due = false {
 		select {
@@ -52,7 +53,7 @@ func (s *Server) await(w http.ResponseWriter, r *http.Request, p *openPush) {
 		case <-timer.C:
 			if due {
 				p.flight.post(turn.Event{Kind: turn.PushDue, Push: p.id})
-				timer.Reset(time.Until(p.over))
+				timer.Reset(time.Until(p.entered.Add(policy.AbortAfter)))
 				continue
 			}
 			// WeChat should have hung up by now: a proxy keeps the connection
@@ -73,19 +74,34 @@ func (s *Server) await(w http.ResponseWriter, r *http.Request, p *openPush) {
 // abort leaves the turn without an answer and breaks the connection off. The
 // turn is driven by another goroutine, since this one ends here.
 func (p *openPush) abort(why turn.Kind) {
-	p.flight.leave(p)
+	p.leave(time.Since(p.entered))
 	p.flight.post(turn.Event{Kind: why, Push: p.id})
 	panic(http.ErrAbortHandler)
+}
+
+// missGrace is what a push may take beyond its window before that counts as a miss of P5.
+const missGrace = 100 * time.Millisecond
+
+// leave takes the push off its turn, and counts it if it was neither finished in
+// time nor held on purpose.
+func (p *openPush) leave(took time.Duration) {
+	f := p.flight
+	if f.leave(p); took > f.account.policy.AnswerBy+missGrace && !p.held {
+		f.s.stats.misses.Add(1)
+	}
 }
 
 // finish answers a push. What was not written completely is broken off, since
 // net/http makes a 200 of a handler that has written nothing: R-TIME-ACK.
 func (s *Server) finish(w http.ResponseWriter, r *http.Request, p *openPush, ans answer) {
 	ok := s.write(w, r.Context(), p.flight.account, &p.received, ans)
-	p.flight.closed(p, ok)
+	took := time.Since(p.entered)
+	p.leave(took)
+	p.flight.close(p, ok)
 	if !ok {
 		panic(http.ErrAbortHandler)
 	}
+	s.stats.answered(p, ans, took)
 }
 
 // openPush is a push that waits for its answer.
@@ -93,15 +109,19 @@ type openPush struct {
 	received
 	flight   *flight
 	id       int       // unique within its flight
-	due      time.Time // end of its passive window
-	over     time.Time // when it is given up
+	entered  time.Time // the http.Handler
 	answered chan answer
+	// How long after the first push of the message this one came; set before
+	// it is answered.
+	lag  time.Duration
+	held bool // beyond its window, on purpose; guarded by the flight's mu
 }
 
 // answer is what a push gets: reply is empty unless given says otherwise.
 type answer struct {
 	given store.Outcome
 	reply string
+	retry bool // the push is not WeChat's first of the message
 }
 
 // write writes the answer to a push, and reports whether it was written
@@ -129,9 +149,6 @@ func (s *Server) write(w http.ResponseWriter, ctx context.Context, a *account, i
 		ok = err == nil && flush(w)
 		release(buf)
 		release(reply)
-	}
-	if ok {
-		s.stats.answers[ans.given].Add(1)
 	}
 	return ok
 }
@@ -196,7 +213,7 @@ func (t *flights) drop(f *flight) {
 	sh := t.shard(f.key)
 	sh.mu.Lock()
 	f.mu.Lock()
-	if !f.driven && f.idle() && sh.m[f.key] == f {
+	if !f.driven && !f.marking && f.idle() && sh.m[f.key] == f {
 		delete(sh.m, f.key)
 	}
 	f.mu.Unlock()
@@ -230,11 +247,15 @@ func (t *flights) wait(ctx context.Context) error {
 	return t.poll(ctx, func() bool { return len(t.all()) == 0 })
 }
 
-// poll asks until done says so. Stopping a server is no time to be in a hurry.
+// poll asks until done says so. Stopping a server is no time to be in a hurry. With
+// a broken store there is nothing to wait for: nothing will be answered.
 func (t *flights) poll(ctx context.Context, done func() bool) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !done() {
+		if err := t.s.guard.err(); err != nil {
+			return fmt.Errorf("callback: messages were left unanswered, since %w", brokenError(err))
+		}
 		select {
 		case <-ctx.Done():
 			return errors.New("callback: messages were still under way when the time to stop was over; a durable store has them started again, a store in memory loses them")

@@ -31,6 +31,7 @@ type Server struct {
 	refusals refusals
 	flights  flights
 	workers  workers
+	marks    marks
 	stats    counters
 
 	ctx      context.Context // ends with Shutdown; the parent of all handlers
@@ -40,6 +41,9 @@ type Server struct {
 	once     sync.Once
 	fatal    sync.Once
 	node     membership
+
+	guard     guard     // the store
+	notBefore time.Time // of the store: what is older and not in it is not started
 }
 
 // account is one account, ready for use. Accounts share no state.
@@ -89,6 +93,8 @@ func New(cfg Config) (*Server, error) {
 		closing:  make(chan struct{}),
 	}
 	s.flights.init(s)
+	s.marks.s = s
+	s.stats.init()
 	appIDs := make(map[string]string)
 	for i := range cfg.Accounts {
 		a := &account{Account: cfg.Accounts[i]}
@@ -115,9 +121,11 @@ func New(cfg Config) (*Server, error) {
 	}
 	inst, err := cfg.Store.Installation(context.Background())
 	if err != nil {
-		return nil, fmt.Errorf("callback: read the salt of the store: %w", err)
+		return nil, fmt.Errorf("callback: read what belongs to the store as a whole: %w", err)
 	}
-	s.keyer = store.NewKeyer(inst.Salt)
+	s.keyer, s.notBefore = store.NewKeyer(inst.Salt), inst.NotBefore
+	s.guard.Store, s.guard.broke = cfg.Store, s.broke
+	s.cfg.Store = &s.guard
 	s.ctx, s.stop = context.WithCancelCause(context.Background())
 	s.storeCtx = context.WithoutCancel(s.ctx)
 	if err := s.node.join(s); err != nil {
@@ -197,7 +205,7 @@ func (s *Server) Settle(ctx context.Context) error { return s.flights.settle(ctx
 
 // Shutdown ends the Server: it waits until the handlers that run have stored
 // their results, at most until ctx ends, and then cancels those left, whose
-// messages another process starts again. Shut the http.Server down first, so that
+// messages another process starts again. If the store is broken it waits for nothing. Shut the http.Server down first, so that
 // no push comes in.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.once.Do(func() { close(s.closing) })
@@ -220,6 +228,18 @@ func (s *Server) die(err error) {
 	})
 }
 
+// broke ends everything when the store is broken: handlers are cancelled, since
+// their results cannot be stored, and open pushes stay unanswered until WeChat
+// closes them and asks the process that comes next.
+func (s *Server) broke(err error) {
+	s.die(brokenError(err))
+	s.stop(brokenError(err))
+}
+
+func brokenError(err error) error {
+	return fmt.Errorf("the store is broken, and only a restart of the process can tell what is in it: %w", err)
+}
+
 // Refusals returns the last refused requests by account, reason and minute,
 // youngest first.
 func (s *Server) Refusals() []Refusal { return s.refusals.list() }
@@ -230,6 +250,9 @@ func (s *Server) Ready(ctx context.Context) error {
 	case <-s.closing:
 		return errShutdown
 	default:
+	}
+	if err := s.guard.err(); err != nil {
+		return brokenError(err)
 	}
 	alive, err := s.cfg.Store.Alive(ctx, s.node.self())
 	switch {

@@ -4,22 +4,45 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/echostr/echostr/internal/histogram"
 	"github.com/echostr/echostr/store"
 )
 
 // counters are the live numbers behind Stats.
 type counters struct {
-	pushes, retries, replays, starts, panics    atomic.Uint64
-	held, aborted, storeErrors, saves, saveTime atomic.Uint64
-	answers                                     [store.GotSuccess + 1]atomic.Uint64
-	urlChecks, bareGets, emptyBodies            atomic.Uint64
-	unknownPath, otherMethod                    atomic.Uint64
-	waiting, running, abandoned                 atomic.Int64
+	pushes, retries, replays, starts, panics atomic.Uint64
+	held, aborted, misses, storeErrors       atomic.Uint64
+	late, ambiguous                          atomic.Uint64
+	answers                                  [store.GotSuccess + 1]struct{ first, retry atomic.Uint64 }
+	urlChecks, bareGets, emptyBodies         atomic.Uint64
+	unknownPath, otherMethod                 atomic.Uint64
+	waiting, heldNow, running, abandoned     atomic.Int64
+	storeLatency, answerAge, handlers        *histogram.Histogram
 }
 
-func (c *counters) saved(took time.Duration) {
-	c.saves.Add(1)
-	c.saveTime.Add(uint64(took))
+func (c *counters) init() {
+	c.storeLatency = histogram.New(.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10)
+	c.answerAge = histogram.New(.0025, .005, .01, .025, .05, .1, .25, .5, 1, 2, 3, 4, 4.5, 5, 7.5, 10, 15, 30, 60)
+	c.handlers = histogram.New(.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 4.5, 10, 30, 60, 120, 300, 600)
+}
+
+// answered counts an answer that was written completely.
+func (c *counters) answered(p *openPush, ans answer, took time.Duration) {
+	n := &c.answers[ans.given]
+	if ans.retry {
+		n.retry.Add(1)
+	} else {
+		n.first.Add(1)
+	}
+	if ans.given != store.GotSuccess {
+		c.answerAge.Observe((p.lag + took).Seconds())
+	}
+}
+
+// Answers counts answered pushes by whether they were WeChat's first of their message.
+type Answers struct {
+	First uint64
+	Retry uint64 // its second, third …
 }
 
 // Stats are the numbers of a Server since it was made; those called gauges
@@ -33,10 +56,20 @@ type Stats struct {
 	Panics  uint64 // handlers that panicked
 	Held    uint64 // pushes left open beyond their window
 	Aborted uint64 // pushes that outlived WeChat's cut
+	// DeadlineMisses are pushes that were neither finished within 4.6 s nor held
+	// for their retry, whatever the reason: a store that is slow or down, a machine
+	// without CPU to spare. P5
+	DeadlineMisses uint64
 
-	Replies   uint64 // pushes answered with a reply
-	Fallbacks uint64 // pushes answered with the fallback text
-	Successes uint64 // pushes answered with success
+	Replies   Answers // pushes answered with a reply
+	Fallbacks Answers // pushes answered with the fallback text
+	Successes Answers // pushes answered with success
+	// Late are replies that were ready after `success` had been said, so that no push
+	// can carry them.
+	Late uint64
+	// Ambiguous are replies that a process which died had offered to a push, of which
+	// nobody knows whether they arrived. P4
+	Ambiguous uint64
 
 	URLChecks   uint64 // verified GETs
 	BareGets    uint64 // GETs without any parameter of WeChat's
@@ -44,11 +77,18 @@ type Stats struct {
 	UnknownPath uint64 // requests for no account
 	OtherMethod uint64 // neither GET nor POST
 
-	StoreErrors uint64        // failed calls of the store
-	Saves       uint64        // commits that somebody waited for
-	SaveTime    time.Duration // what they took together
+	StoreErrors uint64 // failed calls of the store
+
+	// AnswerAge is how many seconds after the first push of its message a reply or
+	// fallback text was written to a push: what the user waited.
+	AnswerAge histogram.Snapshot
+	// StoreLatency is how many seconds commits took that somebody waited for.
+	StoreLatency histogram.Snapshot
+	// HandlerTime is how many seconds handlers ran that have returned.
+	HandlerTime histogram.Snapshot
 
 	Waiting   int64 // gauge: open pushes
+	HeldNow   int64 // gauge: those of them that are left open beyond their window
 	Running   int64 // gauge: handlers within their time
 	Abandoned int64 // gauge: handlers that hang beyond it
 
@@ -59,15 +99,21 @@ type Stats struct {
 // Stats returns the present numbers.
 func (s *Server) Stats() Stats {
 	c := &s.stats
+	answers := func(given store.Outcome) Answers {
+		n := &c.answers[given]
+		return Answers{First: n.first.Load(), Retry: n.retry.Load()}
+	}
 	return Stats{
 		Pushes: c.pushes.Load(), Retries: c.retries.Load(), Replays: c.replays.Load(),
 		Starts: c.starts.Load(), Panics: c.panics.Load(), Held: c.held.Load(), Aborted: c.aborted.Load(),
-		Replies: c.answers[store.GotReply].Load(), Fallbacks: c.answers[store.GotFallback].Load(),
-		Successes: c.answers[store.GotSuccess].Load(),
+		DeadlineMisses: c.misses.Load(),
+		Replies:        answers(store.GotReply), Fallbacks: answers(store.GotFallback), Successes: answers(store.GotSuccess),
+		Late: c.late.Load(), Ambiguous: c.ambiguous.Load(),
 		URLChecks: c.urlChecks.Load(), BareGets: c.bareGets.Load(), EmptyBodies: c.emptyBodies.Load(),
 		UnknownPath: c.unknownPath.Load(), OtherMethod: c.otherMethod.Load(),
-		StoreErrors: c.storeErrors.Load(), Saves: c.saves.Load(), SaveTime: time.Duration(c.saveTime.Load()),
-		Waiting: c.waiting.Load(), Running: c.running.Load(), Abandoned: c.abandoned.Load(),
+		StoreErrors: c.storeErrors.Load(),
+		AnswerAge:   c.answerAge.Snapshot(), StoreLatency: c.storeLatency.Snapshot(), HandlerTime: c.handlers.Snapshot(),
+		Waiting: c.waiting.Load(), HeldNow: c.heldNow.Load(), Running: c.running.Load(), Abandoned: c.abandoned.Load(),
 		Refused: s.refusals.count(),
 	}
 }

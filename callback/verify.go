@@ -114,6 +114,13 @@ func (in *received) row(account string) store.Turn {
 	head := in.msg.Head()
 	t.OpenID, t.OriginalID = head.FromUserName, head.ToUserName
 	t.MsgType, t.CreateTime = head.MsgType, head.CreateTime
+	// These are about a user, who need not be the one in FromUserName: R-EVENT-USER.
+	switch m := in.msg.(type) {
+	case *echostr.UserAuthorizationRevokeEvent:
+		t.OpenID = m.OpenID
+	case *echostr.UserAuthorizationCancellationEvent:
+		t.OpenID = m.OpenID
+	}
 	return t
 }
 

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"math"
 	"net/http"
 	"time"
 
@@ -10,67 +11,130 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/echostr/echostr/callback"
+	"github.com/echostr/echostr/internal/histogram"
+	"github.com/echostr/echostr/store/sqlite"
 )
 
-// metric is one number of [callback.Stats] without labels.
-type metric struct {
+// Metrics are listed in the package comment, too, and used by the dashboard and the
+// alerts in deploy; tests compare them all.
+
+// metric is one number of S without labels.
+type metric[S any] struct {
 	name, help string
-	gauge      bool
-	read       func(*callback.Stats) float64
+	kind       prometheus.ValueType
+	read       func(*S) float64
 }
 
-// metrics are listed in the package comment, too; a test compares them.
-var metrics = []metric{
-	{"pushes_total", "Verified pushes, retries included.", false, func(s *callback.Stats) float64 { return float64(s.Pushes) }},
-	{"push_retries_total", "Pushes of a message that was known.", false, func(s *callback.Stats) float64 { return float64(s.Retries) }},
-	{"push_replays_total", "Pushes that came too late to be retries.", false, func(s *callback.Stats) float64 { return float64(s.Replays) }},
-	{"pushes_held_total", "Pushes left open beyond their window.", false, func(s *callback.Stats) float64 { return float64(s.Held) }},
-	{"pushes_aborted_total", "Pushes that outlived WeChat's cut.", false, func(s *callback.Stats) float64 { return float64(s.Aborted) }},
-	{"handler_starts_total", "Handler starts.", false, func(s *callback.Stats) float64 { return float64(s.Starts) }},
-	{"handler_panics_total", "Handlers that panicked.", false, func(s *callback.Stats) float64 { return float64(s.Panics) }},
-	{"url_checks_total", "Verified GETs.", false, func(s *callback.Stats) float64 { return float64(s.URLChecks) }},
-	{"bare_gets_total", "GETs without any parameter of WeChat's.", false, func(s *callback.Stats) float64 { return float64(s.BareGets) }},
-	{"empty_bodies_total", "Verified pushes without a body.", false, func(s *callback.Stats) float64 { return float64(s.EmptyBodies) }},
-	{"unknown_paths_total", "Requests for no account.", false, func(s *callback.Stats) float64 { return float64(s.UnknownPath) }},
-	{"other_methods_total", "Requests that are neither GET nor POST.", false, func(s *callback.Stats) float64 { return float64(s.OtherMethod) }},
-	{"store_errors_total", "Failed calls of the store.", false, func(s *callback.Stats) float64 { return float64(s.StoreErrors) }},
-	{"store_saves_total", "Commits that somebody waited for.", false, func(s *callback.Stats) float64 { return float64(s.Saves) }},
-	{"store_save_seconds_total", "What the commits took together.", false, func(s *callback.Stats) float64 { return s.SaveTime.Seconds() }},
-	{"pushes_open", "Open pushes.", true, func(s *callback.Stats) float64 { return float64(s.Waiting) }},
-	{"handlers_running", "Handlers within their time.", true, func(s *callback.Stats) float64 { return float64(s.Running) }},
-	{"handlers_abandoned", "Handlers that hang beyond their time.", true, func(s *callback.Stats) float64 { return float64(s.Abandoned) }},
+// distribution is one histogram of S.
+type distribution[S any] struct {
+	name, help string
+	read       func(*S) histogram.Snapshot
+}
+
+const (
+	counter = prometheus.CounterValue
+	gauge   = prometheus.GaugeValue
+)
+
+var metrics = []metric[callback.Stats]{
+	{"pushes_total", "Verified pushes, retries included.", counter, func(s *callback.Stats) float64 { return float64(s.Pushes) }},
+	{"push_retries_total", "Pushes of a message that was known.", counter, func(s *callback.Stats) float64 { return float64(s.Retries) }},
+	{"push_replays_total", "Pushes that came too late to be retries.", counter, func(s *callback.Stats) float64 { return float64(s.Replays) }},
+	{"pushes_held_total", "Pushes left open beyond their window.", counter, func(s *callback.Stats) float64 { return float64(s.Held) }},
+	{"pushes_aborted_total", "Pushes that outlived WeChat's cut.", counter, func(s *callback.Stats) float64 { return float64(s.Aborted) }},
+	{"push_deadline_misses_total", "Pushes neither finished within 4.6 s nor held for their retry.", counter, func(s *callback.Stats) float64 { return float64(s.DeadlineMisses) }},
+	{"answer_ambiguous_total", "Replies offered by a process that died, of which nobody knows whether they arrived.", counter, func(s *callback.Stats) float64 { return float64(s.Ambiguous) }},
+	{"handler_starts_total", "Handler starts.", counter, func(s *callback.Stats) float64 { return float64(s.Starts) }},
+	{"handler_panics_total", "Handlers that panicked.", counter, func(s *callback.Stats) float64 { return float64(s.Panics) }},
+	{"url_checks_total", "Verified GETs.", counter, func(s *callback.Stats) float64 { return float64(s.URLChecks) }},
+	{"bare_gets_total", "GETs without any parameter of WeChat's.", counter, func(s *callback.Stats) float64 { return float64(s.BareGets) }},
+	{"empty_bodies_total", "Verified pushes without a body.", counter, func(s *callback.Stats) float64 { return float64(s.EmptyBodies) }},
+	{"unknown_paths_total", "Requests for no account.", counter, func(s *callback.Stats) float64 { return float64(s.UnknownPath) }},
+	{"other_methods_total", "Requests that are neither GET nor POST.", counter, func(s *callback.Stats) float64 { return float64(s.OtherMethod) }},
+	{"store_errors_total", "Failed calls of the store.", counter, func(s *callback.Stats) float64 { return float64(s.StoreErrors) }},
+	{"pushes_open", "Open pushes.", gauge, func(s *callback.Stats) float64 { return float64(s.Waiting) }},
+	{"pushes_held_now", "Open pushes that are beyond their window.", gauge, func(s *callback.Stats) float64 { return float64(s.HeldNow) }},
+	{"handlers_running", "Handlers within their time.", gauge, func(s *callback.Stats) float64 { return float64(s.Running) }},
+	{"handlers_abandoned", "Handlers that hang beyond their time.", gauge, func(s *callback.Stats) float64 { return float64(s.Abandoned) }},
+}
+
+var distributions = []distribution[callback.Stats]{
+	{"answer_age_seconds", "Time from the first push of a message until its reply was written to a push.", func(s *callback.Stats) histogram.Snapshot { return s.AnswerAge }},
+	{"handler_seconds", "How long handlers ran.", func(s *callback.Stats) histogram.Snapshot { return s.HandlerTime }},
+	{"store_save_seconds", "How long pushes and results waited for the store.", func(s *callback.Stats) histogram.Snapshot { return s.StoreLatency }},
+}
+
+// Those of a store that tells about itself.
+var (
+	storeMetrics = []metric[sqlite.Stats]{
+		{"store_commits_total", "Transactions of turns.", counter, func(s *sqlite.Stats) float64 { return float64(s.Commits) }},
+		{"store_rows_total", "Turns written.", counter, func(s *sqlite.Stats) float64 { return float64(s.Rows) }},
+		{"store_free_bytes", "Room left on the disk of the database.", gauge, func(s *sqlite.Stats) float64 { return float64(s.FreeBytes) }},
+		{"store_file_bytes", "Size of the database.", gauge, func(s *sqlite.Stats) float64 { return float64(s.FileBytes) }},
+		{"store_wal_bytes", "Size of its write-ahead log.", gauge, func(s *sqlite.Stats) float64 { return float64(s.WALBytes) }},
+		{"store_full", "1 if no message is accepted because the disk is full.", gauge, func(s *sqlite.Stats) float64 {
+			if s.Full {
+				return 1
+			}
+			return 0
+		}},
+	}
+	storeDistributions = []distribution[sqlite.Stats]{
+		{"store_commit_seconds", "How long transactions took.", func(s *sqlite.Stats) histogram.Snapshot { return s.Latency }},
+		{"store_group_size", "Turns written in one transaction.", func(s *sqlite.Stats) histogram.Snapshot { return s.GroupSize }},
+	}
+)
+
+// known reports whether a number says something: the room on a disk may be unknown.
+func known(v float64) bool { return v >= 0 }
+
+// storeStats are those of the store, if it tells.
+func (s *Server) storeStats() (stats sqlite.Stats, ok bool) {
+	store, ok := s.store.(interface{ Stats() sqlite.Stats })
+	if ok {
+		stats = store.Stats()
+	}
+	return stats, ok
 }
 
 const namespace = "echostr_"
 
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(namespace+name, help, labels, nil)
+}
+
 var (
-	refusedDesc     = prometheus.NewDesc(namespace+"pushes_refused_total", "Refused requests.", []string{"account", "reason"}, nil)
-	answersDesc     = prometheus.NewDesc(namespace+"answers_total", "Answered pushes.", []string{"answer"}, nil)
-	connectionsDesc = prometheus.NewDesc(namespace+"connections_refused_total", "Connections beyond the limits.", nil, nil)
-	readyDesc       = prometheus.NewDesc(namespace+"ready", "1 if pushes can be accepted.", nil, nil)
-	buildDesc       = prometheus.NewDesc(namespace+"build_info", "The version of the program.", []string{"version"}, nil)
+	refusedDesc     = desc("pushes_refused_total", "Refused requests.", "account", "reason")
+	answersDesc     = desc("answers_total", "Answers, by the way they went.", "answer", "way")
+	connectionsDesc = desc("connections_refused_total", "Connections beyond the limits.")
+	readyDesc       = desc("ready", "1 if pushes can be accepted.")
+	buildDesc       = desc("build_info", "The version of the program.", "version")
 )
 
 // collector reads the numbers when they are asked for.
-type collector struct {
-	server *Server
-	descs  []*prometheus.Desc // of metrics
-}
+type collector struct{ server *Server }
 
 func (s *Server) metrics() http.Handler {
-	c := collector{server: s}
-	for _, m := range metrics {
-		c.descs = append(c.descs, prometheus.NewDesc(namespace+m.name, m.help, nil, nil))
-	}
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(c, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(collector{s}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 }
 
 // Describe is part of prometheus.Collector.
 func (c collector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range append(c.descs, refusedDesc, answersDesc, connectionsDesc, readyDesc, buildDesc) {
+	for _, d := range []*prometheus.Desc{refusedDesc, answersDesc, connectionsDesc, readyDesc, buildDesc} {
 		out <- d
+	}
+	describe(out, metrics, distributions)
+	describe(out, storeMetrics, storeDistributions)
+}
+
+func describe[S any](out chan<- *prometheus.Desc, metrics []metric[S], distributions []distribution[S]) {
+	for _, m := range metrics {
+		out <- desc(m.name, m.help)
+	}
+	for _, d := range distributions {
+		out <- desc(d.name, d.help)
 	}
 }
 
@@ -80,32 +144,102 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(d, kind, v, labels...)
 	}
 	stats := c.server.callback.Stats()
-	for i, m := range metrics {
-		kind := prometheus.CounterValue
-		if m.gauge {
-			kind = prometheus.GaugeValue
-		}
-		send(c.descs[i], kind, m.read(&stats))
+	collect(out, &stats, metrics, distributions)
+	if stats, ok := c.server.storeStats(); ok {
+		collect(out, &stats, storeMetrics, storeDistributions)
 	}
-	for answer, n := range answers(&stats) {
-		send(answersDesc, prometheus.CounterValue, float64(n), answer)
+	for answer, ways := range answers(&stats) {
+		for way, n := range ways {
+			send(answersDesc, counter, float64(n), answer, way)
+		}
 	}
 	for account, reasons := range stats.Refused {
 		for reason, n := range reasons {
-			send(refusedDesc, prometheus.CounterValue, float64(n), account, reason)
+			send(refusedDesc, counter, float64(n), account, reason)
 		}
 	}
-	send(connectionsDesc, prometheus.CounterValue, float64(c.server.limited.count.Load()))
+	send(connectionsDesc, counter, float64(c.server.limited.count.Load()))
 	ready := 0.0
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if c.server.ready(ctx) == nil {
 		ready = 1
 	}
-	send(readyDesc, prometheus.GaugeValue, ready)
-	send(buildDesc, prometheus.GaugeValue, 1, c.server.opts.Version)
+	send(readyDesc, gauge, ready)
+	send(buildDesc, gauge, 1, c.server.opts.Version)
 }
 
-func answers(s *callback.Stats) map[string]uint64 {
-	return map[string]uint64{"reply": s.Replies, "fallback": s.Fallbacks, "success": s.Successes}
+func collect[S any](out chan<- prometheus.Metric, stats *S, metrics []metric[S], distributions []distribution[S]) {
+	for _, m := range metrics {
+		if v := m.read(stats); known(v) {
+			out <- prometheus.MustNewConstMetric(desc(m.name, m.help), m.kind, v)
+		}
+	}
+	for _, d := range distributions {
+		h := d.read(stats)
+		buckets, n := make(map[float64]uint64, len(h.Bounds)), uint64(0)
+		for i, bound := range h.Bounds {
+			n += h.Counts[i]
+			buckets[bound] = n
+		}
+		out <- prometheus.MustNewConstHistogram(desc(d.name, d.help), h.Count(), h.Sum, buckets)
+	}
+}
+
+// answers are the numbers of answers by what they were and the way they went: the first
+// push of the message, a retry, or none yet, since `success` had been said before.
+func answers(s *callback.Stats) map[string]map[string]uint64 {
+	ways := func(a callback.Answers) map[string]uint64 {
+		return map[string]uint64{"push": a.First, "retry": a.Retry}
+	}
+	all := map[string]map[string]uint64{"reply": ways(s.Replies), "fallback": ways(s.Fallbacks), "success": ways(s.Successes)}
+	all["reply"]["late"] = s.Late
+	return all
+}
+
+// numbers are the metrics under their names without the prefix, as JSON.
+func (s *Server) numbers() map[string]any {
+	stats := s.callback.Stats()
+	all := map[string]any{
+		"answers_total":             answers(&stats),
+		"pushes_refused_total":      stats.Refused,
+		"connections_refused_total": s.limited.count.Load(),
+		"version":                   s.opts.Version,
+	}
+	number(all, &stats, metrics, distributions)
+	if stats, ok := s.storeStats(); ok {
+		number(all, &stats, storeMetrics, storeDistributions)
+	}
+	return all
+}
+
+func number[S any](all map[string]any, stats *S, metrics []metric[S], distributions []distribution[S]) {
+	for _, m := range metrics {
+		if v := m.read(stats); known(v) {
+			all[m.name] = v
+		}
+	}
+	for _, d := range distributions {
+		all[d.name] = summarize(d.read(stats))
+	}
+}
+
+// summary is a histogram in short. A quantile is the bound of its bucket, and left out
+// if that has none.
+type summary struct {
+	Count uint64   `json:"count"`
+	Sum   float64  `json:"sum"`
+	P50   *float64 `json:"p50,omitempty"`
+	P99   *float64 `json:"p99,omitempty"`
+}
+
+func summarize(h histogram.Snapshot) summary {
+	quantile := func(q float64) *float64 {
+		v := h.Quantile(q)
+		if math.IsInf(v, 0) {
+			return nil
+		}
+		return &v
+	}
+	return summary{h.Count(), h.Sum, quantile(0.5), quantile(0.99)}
 }

@@ -91,9 +91,9 @@ type Store interface {
 	// keys stay, so that a replay is still known: P10. An empty
 	// openID matches nothing.
 	Erase(ctx context.Context, account, openID string, before time.Time) (int, error)
-	// Expire removes bodies and replies of finished turns received before
-	// bodies, and whole finished turns received before rows. Unfinished turns
-	// stay. It returns the number of rows removed.
+	// Expire removes the content of finished turns received before bodies (see
+	// [Turn.Expire]), and whole finished turns received before rows. Unfinished
+	// turns stay. It returns the number of rows removed.
 	Expire(ctx context.Context, bodies, rows time.Time) (int, error)
 
 	// Close releases the store. Calls under way end with an error or their result.

@@ -239,6 +239,12 @@ func (t *Turn) Received(from *Turn) {
 		from.Account, from.OpenID, from.OriginalID, from.MsgType, from.Event, from.Body, from.CreateTime, from.ReceivedAt
 }
 
+// Expire removes from t its content: whom it was from, what was received, the reply and
+// the reason. What kind of message it was and how it ended stays.
+func (t *Turn) Expire() {
+	t.OpenID, t.OriginalID, t.Body, t.Reply, t.Reason = "", "", "", "", ""
+}
+
 // Erase removes from t what is personal: what was received, the reply and the
 // reason. The key and the record of the pushes stay.
 func (t *Turn) Erase() {

@@ -46,6 +46,9 @@ type Policy struct {
 	LastPush int
 	// ReplayAfter is the age at which a further push is no retry any more.
 	ReplayAfter time.Duration
+	// AssumeAfter is how long after its last push an answer whose fate nobody
+	// knows is taken as delivered: no retry has asked for it again.
+	AssumeAfter time.Duration
 	// AcceptBy is when a turn of a Pure route is accepted at the latest.
 	AcceptBy time.Duration
 	// Attempts is how often a handler is started whose process dies; after
@@ -70,6 +73,7 @@ func DefaultPolicy() Policy {
 		Slack:       time.Second,
 		LastPush:    3,
 		ReplayAfter: time.Minute,
+		AssumeAfter: 15 * time.Second,
 		AcceptBy:    time.Second,
 		Attempts:    3,
 	}
@@ -117,6 +121,9 @@ const (
 	OwnerLost
 	// Changed: Row was read anew, because a save met it or somebody else wrote it.
 	Changed
+	// Unconfirmed: a node is dead that may have offered the reply without
+	// saying whether it was written.
+	Unconfirmed
 )
 
 // Event is something that happened to a turn. Fields that the kind does not
@@ -129,11 +136,12 @@ type Event struct {
 	Push    int  // PushArrived, PushDue, PushOver, PushClosed: the ID
 	Written bool // PushClosed: the response was written completely
 
-	Lost store.Node // OwnerLost: the node that is dead
+	Lost store.Node // OwnerLost, Unconfirmed: the node that is dead
 
 	// PushArrived. If the turn is new, Row holds what was received, with Seen 0.
 	Age         time.Duration // since the turn's first push, wall-clock jumps taken out
 	ClockAgrees bool          // the wall clock agrees with recent pushes
+	Forgotten   bool          // the store does not know the message, and may have known it before it was restored
 
 	// Result.
 	Attempt int
@@ -167,8 +175,12 @@ const (
 	// Hold leaves a push open beyond AnswerBy until WeChat closes it.
 	Hold
 	// Replay counts a push that was answered `success` because it came too
-	// late to be a retry.
+	// late to be a retry, or to be known.
 	Replay
+	// NoteLate counts a reply that no push can carry any more.
+	NoteLate
+	// NoteAmbiguous counts a reply of which nobody knows whether it arrived.
+	NoteAmbiguous
 )
 
 // Effect is one thing to do.
@@ -176,6 +188,7 @@ type Effect struct {
 	Do    Action
 	Push  int           // Answer, Hold, Replay: the ID
 	Given store.Outcome // Answer: GotReply, GotFallback or GotSuccess
+	Retry bool          // Answer: the push is not WeChat's first
 }
 
 // Effects is what a step wants done, in order.
@@ -205,6 +218,8 @@ func Step(p *Policy, s State, ev *Event) (State, Effects) {
 		t.ownerLost()
 	case Changed:
 		t.changed()
+	case Unconfirmed:
+		t.unconfirmed()
 	}
 	return t.State, t.out
 }
@@ -224,6 +239,13 @@ func (t *step) save(d Durability) { t.out.Save = max(t.out.Save, d) }
 // pushArrived is the table of R-TIME-TABLE.
 func (t *step) pushArrived() {
 	if t.Row.Seen == 0 {
+		if t.ev.Forgotten {
+			// It may have been handled, so it is not started, and it is not ours
+			// to promise anything about: there will be no row. R-TIME-RESTORED
+			t.do(Effect{Do: Replay, Push: t.ev.Push})
+			t.do(Effect{Do: Answer, Push: t.ev.Push, Given: store.GotSuccess})
+			return
+		}
 		t.accept()
 		return
 	}
@@ -307,7 +329,7 @@ func (t *step) give(what store.Outcome, which func(*Push) bool) (highest int) {
 		}
 		o.Given = what
 		highest = max(highest, o.Number)
-		t.do(Effect{Do: Answer, Push: o.ID, Given: what})
+		t.do(Effect{Do: Answer, Push: o.ID, Given: what, Retry: o.Number > 1})
 	}
 	if cloned && t.Row.Version == 0 {
 		t.save(Now)
@@ -424,6 +446,9 @@ func (t *step) result() {
 	}
 	t.finish(t.ev.State, t.ev.Reason)
 	t.Row.Reply = t.ev.Reply
+	if t.Row.Delivery == store.Late && t.Row.State == store.Answered {
+		t.do(Effect{Do: NoteLate})
+	}
 	t.settle()
 }
 
@@ -476,6 +501,29 @@ func (t *step) changed() {
 	case t.Row.State.Finished() || t.Row.Delivery == store.Late:
 		t.settle()
 	}
+}
+
+// unconfirmed decides about a reply that was offered by a process that died before
+// it could say whether it was written: P4. There is no other way to send it, so it is
+// taken as delivered. A write that is known to have failed is not ambiguous: the
+// answer did not arrive.
+func (t *step) unconfirmed() {
+	if t.Row.State != store.Answered || t.Row.Delivery != store.Offered || t.Row.Owner != t.ev.Lost || len(t.Open) > 0 {
+		return
+	}
+	unknown := t.Row.Seen > len(t.Row.Pushes) // some are not recorded
+	for _, p := range t.Row.Pushes {
+		if t.ev.Now.Sub(p.At) < t.p.AssumeAfter {
+			return // its retry may still come, or is being answered by another node
+		}
+		unknown = unknown || p.Number == t.Row.OfferedTo && p.Got == store.Open
+	}
+	if !unknown {
+		return
+	}
+	t.Row.Delivery = store.Assumed
+	t.save(Now)
+	t.do(Effect{Do: NoteAmbiguous})
 }
 
 // Reasons that Step records itself. The caller records those of its own.

@@ -381,9 +381,9 @@ func (s *Store) Expire(_ context.Context, bodies, rows time.Time) (int, error) {
 		case e.turn.ReceivedAt.Before(rows):
 			s.remove(e)
 			removed++
-		case e.turn.ReceivedAt.Before(bodies) && e.turn.Body+e.turn.Reply != "":
+		case e.turn.ReceivedAt.Before(bodies) && e.turn.OpenID+e.turn.Body+e.turn.Reply != "":
 			t := e.turn
-			t.Body, t.Reply = "", ""
+			t.Expire()
 			t.Version++
 			s.replace(e, &t)
 		}

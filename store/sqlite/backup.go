@@ -99,7 +99,8 @@ func Restore(ctx context.Context, file, path string) (res Restored, err error) {
 	}
 	defer lock.release()
 	for _, name := range []string{path, path + "-wal"} {
-		if _, err := os.Lstat(name); err == nil {
+		// An empty one holds nothing; a program that looked into the database may have left it.
+		if info, err := os.Lstat(name); err == nil && (name == path || info.Size() > 0) {
 			return res, unusable("%s exists and is not overwritten: move it away together with %s-wal, and restore again", name, path)
 		}
 	}
@@ -121,6 +122,9 @@ func Restore(ctx context.Context, file, path string) (res Restored, err error) {
 	})
 	if err != nil {
 		return res, err
+	}
+	for _, left := range []string{"-wal", "-shm"} {
+		_ = os.Remove(path + left)
 	}
 	return res, lock.write(true, false)
 }

@@ -40,7 +40,7 @@ func checkPlace(path string, force bool) error {
 		return unusable("%s is not a folder: choose another path for the database", dir)
 	}
 	if kind := remote(dir); kind != "" && !force {
-		return unusable("%s is on a network file system (%s), where a database is not safe: choose a disk of this machine", dir, kind)
+		return unusable("%s is on a network file system (%s), where a database is not safe: choose a disk of this machine, or set allow_network_file_system: true and lose what it loses", dir, kind)
 	}
 	info, err := os.Stat(path)
 	switch {

@@ -58,9 +58,10 @@ func primary(err error) int {
 // kernel may have thrown away what it could not write and say yes the next
 // time.
 func failure(err error) error {
-	switch primary(err) {
-	case sqlite3.SQLITE_FULL:
+	if isFull(err) {
 		return fmt.Errorf("%w: the disk is full: %w", store.ErrUnavailable, err)
+	}
+	switch primary(err) {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 		return fmt.Errorf("%w: another program has locked the database: %w", store.ErrUnavailable, err)
 	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PROTOCOL:
@@ -69,7 +70,12 @@ func failure(err error) error {
 	return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 }
 
-func isFull(err error) bool { return primary(err) == sqlite3.SQLITE_FULL }
+// isFull reports whether there was no room: for the files, or for what SQLite
+// keeps beside the WAL to find its way in it.
+func isFull(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && (e.Code()&0xff == sqlite3.SQLITE_FULL || e.Code() == sqlite3.SQLITE_IOERR_SHMSIZE)
+}
 
 // isDamage reports whether err says that the file is not what it should be.
 func isDamage(err error) bool {

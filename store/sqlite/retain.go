@@ -34,6 +34,8 @@ const (
 		body = NULL, reply = NULL, reason = '', state = 6 WHERE id IN theirs AND account = ? AND received_at < ?`
 )
 
+const expireTurn = `UPDATE turn SET version = version + 1, openid = '', original_id = '', body = NULL, reply = NULL, reason = '' WHERE id = ? AND state > 1`
+
 // expiryChunk is how many turns expire in one transaction: few enough that a push
 // in the queue behind them does not notice.
 const expiryChunk = 500
@@ -64,7 +66,7 @@ func (s *Store) expireChunk(ctx context.Context, after, bodies, rows int64) (rem
 		ids = append(ids, id)
 		return err
 	}, `SELECT id, received_at FROM turn INDEXED BY turn_received WHERE received_at >= ? AND received_at < ? AND state > 1
-		AND (received_at < ? OR body IS NOT NULL OR reply IS NOT NULL) ORDER BY received_at LIMIT ?`, after, max(bodies, rows), rows, expiryChunk)
+		AND (received_at < ? OR openid <> '' OR body IS NOT NULL OR reply IS NOT NULL) ORDER BY received_at LIMIT ?`, after, max(bodies, rows), rows, expiryChunk)
 	if err != nil || len(ids) == 0 {
 		return 0, last, s.fault(err)
 	}
@@ -81,7 +83,7 @@ func (s *Store) expireChunk(ctx context.Context, after, bodies, rows int64) (rem
 			if removed += n; n > 0 {
 				continue
 			}
-			if _, err := s.writer.exec(`UPDATE turn SET version = version + 1, body = NULL, reply = NULL WHERE id = ? AND state > 1`, id); err != nil {
+			if _, err := s.writer.exec(expireTurn, id); err != nil {
 				return err
 			}
 		}

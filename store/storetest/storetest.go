@@ -484,8 +484,11 @@ func expire(t *testing.T, b Backend) {
 	if row := get(t, s, key(2)); row.Body == "" || row.State != store.Running {
 		t.Error("an unfinished turn was touched")
 	}
-	if row := get(t, s, key(3)); row.Body != "" || row.Reply != "" || row.State != store.Answered {
-		t.Errorf("row 3 keeps its body or reply beyond the retention of bodies: %+v", row)
+	if row := get(t, s, key(3)); row.OpenID+row.OriginalID+row.Body+row.Reply+row.Reason != "" || row.State != store.Answered || row.Version != 2 || row.MsgType == "" {
+		t.Errorf("row 3 keeps its content beyond the retention of bodies, or loses more: %+v", row)
+	}
+	if n, err := s.Expire(context.Background(), base.Add(4*time.Second), base.Add(3*time.Second)); n != 0 || err != nil || get(t, s, key(3)).Version != 2 {
+		t.Errorf("what has expired expires again: %d, %v", n, err)
 	}
 	if row := get(t, s, key(4)); row.Body == "" || row.Reply == "" {
 		t.Error("row 4 lost its body before its time")

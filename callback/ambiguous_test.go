@@ -1,0 +1,150 @@
+package callback_test
+
+import (
+	"context"
+	"fmt"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/echostr/echostr/callback"
+	"github.com/echostr/echostr/store"
+	"github.com/echostr/echostr/store/memory"
+)
+
+// P4: an answer that a process had offered when it died, without having said whether it
+// was written, and that no retry asked for, is counted, once, and taken as delivered.
+func TestAmbiguous(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name    string
+		written bool // that is in the store
+		retry   time.Duration
+		after   store.Delivery // at the end
+		count   uint64
+	}{
+		{name: "not known to be written", after: store.Assumed, count: 1},
+		{name: "written", written: true, after: store.Written},
+		{name: "a retry comes before", retry: 5 * time.Second, after: store.Written},
+		{name: "a retry comes after all", retry: 40 * time.Second, after: store.Written, count: 1},
+	}
+	for _, test := range tests {
+		for _, messages := range []int{1, store.DefaultLimit + 100} {
+			if messages > 1 && test.name != tests[0].name {
+				continue // one test of a long list is enough
+			}
+			t.Run(fmt.Sprintf("%s/%d", test.name, messages), func(t *testing.T) {
+				t.Parallel()
+				in2026(t, func(t *testing.T) {
+					a := account(callback.Plain, new(counted))
+					mem := memory.New(memory.Config{})
+					link := &forgetful{faulty: faulty{Store: mem}}
+					old := start(t, callback.Config{Accounts: []callback.Account{a}, Store: link, NodeID: "old"})
+					link.armed.Store(true)
+					long := pack(a, text("long ago")) // nobody looks at that any more
+					long.sendCut(old)
+					time.Sleep(2 * time.Minute)
+					answers, pushes := make([]got, messages), make([]wire, messages)
+					for i := range pushes {
+						pushes[i] = pack(a, text(fmt.Sprint(i)))
+						link.armed.Store(i == 0 && !test.written)
+						answers[i] = pushes[i].sendCut(old)
+						synctest.Wait()
+						if i%100 == 99 {
+							time.Sleep(time.Millisecond)
+						}
+					}
+					link.fail(before) // it dies
+					if row := rowOf(t, mem, pushes[0]); row.Delivery == store.Written != test.written {
+						t.Fatalf("the test is wrong: %v", row.Delivery)
+					}
+
+					time.Sleep(time.Second)
+					s := start(t, callback.Config{Accounts: []callback.Account{a}, Store: mem, NodeID: "new"})
+					other := start(t, callback.Config{Accounts: []callback.Account{a}, Store: mem, NodeID: "other"})
+					again := func() {
+						if g := pushes[0].sendCut(s); g.body != answers[0].body || g.status != 200 {
+							t.Errorf("the retry got %v, the push before it %v", g, answers[0])
+						}
+						synctest.Wait()
+					}
+					if test.retry > 0 && test.retry < store.Lease {
+						time.Sleep(test.retry)
+						again()
+					}
+					time.Sleep(time.Minute / 2)
+					if test.retry > store.Lease {
+						time.Sleep(test.retry - time.Minute/2)
+						if row := rowOf(t, mem, pushes[0]); row.Delivery != store.Assumed {
+							t.Errorf("before the retry: %v", row.Delivery)
+						}
+						again()
+					}
+					time.Sleep(time.Minute)
+					if n := s.Stats().Ambiguous + other.Stats().Ambiguous; n != test.count {
+						t.Errorf("%d counted, want %d", n, test.count)
+					}
+					if row := rowOf(t, mem, long); row.Delivery != store.Offered {
+						t.Errorf("what is long over: %v", row.Delivery)
+					}
+					if row := rowOf(t, mem, pushes[0]); row.Delivery != test.after || row.State != store.Answered {
+						t.Errorf("%v, %v", row.State, row.Delivery)
+					}
+				})
+			})
+		}
+	}
+}
+
+// forgetful loses, if armed, what is saved after a reply was offered: that it was written.
+type forgetful struct {
+	faulty
+	armed atomic.Bool
+}
+
+func (s *forgetful) Save(ctx context.Context, ops []store.Op) error {
+	err := s.faulty.Save(ctx, ops)
+	for i := range ops {
+		if err == nil && ops[i].OK && ops[i].Turn.Delivery == store.Offered && s.armed.Swap(false) {
+			s.failOnly("Save", 1, before)
+		}
+	}
+	return err
+}
+
+// rowOf is the row of what was pushed.
+func rowOf(t *testing.T, s store.Store, w wire) store.Turn {
+	t.Helper()
+	for _, row := range rows(t, s) {
+		if row.Body == w.document {
+			return row
+		}
+	}
+	t.Fatal("there is no such row")
+	return store.Turn{}
+}
+
+// An answer whose write is known to have failed did not arrive: that is not ambiguous.
+func TestFailedWriteIsNotAmbiguous(t *testing.T) {
+	t.Parallel()
+	in2026(t, func(t *testing.T) {
+		a := account(callback.Plain, new(counted))
+		mem := memory.New(memory.Config{})
+		link := &faulty{Store: mem}
+		old := start(t, callback.Config{Accounts: []callback.Account{a}, Store: link, NodeID: "old"})
+		w := pack(a, text("x"))
+		func() {
+			defer func() { recover() }()
+			old.ServeHTTP(broken{httptest.NewRecorder(), true}, w.request())
+		}()
+		synctest.Wait()
+		link.fail(before)
+		s := start(t, callback.Config{Accounts: []callback.Account{a}, Store: mem, NodeID: "new"})
+		time.Sleep(time.Minute)
+		if row := only(t, mem); row.Delivery != store.Offered || s.Stats().Ambiguous != 0 {
+			t.Errorf("%v, %d counted", row.Delivery, s.Stats().Ambiguous)
+		}
+	})
+}

@@ -1,0 +1,112 @@
+package callback
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/echostr/echostr/store"
+)
+
+// guard is the store as the Server sees it. The first [store.ErrBroken] of any call
+// ends all: what was flushed and what was not can only be found out by opening the
+// storage anew, so from then on no call reaches it, which is how nothing is
+// retried, and [Server] acknowledges nothing. R-TIME-ACK
+type guard struct {
+	store.Store
+	broke  func(error) // told once
+	broken atomic.Pointer[error]
+}
+
+// err is what broke the store, or nil.
+func (g *guard) err() error {
+	if err := g.broken.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// see looks at the outcome of a call. What was done beside the call that
+// broke the store is as doubtful as that.
+func (g *guard) see(err error) error {
+	if err != nil && errors.Is(err, store.ErrBroken) {
+		if first := err; g.broken.CompareAndSwap(nil, &first) {
+			g.broke(err)
+		}
+	}
+	if first := g.err(); first != nil {
+		return first
+	}
+	return err
+}
+
+func (g *guard) Join(ctx context.Context, id string) (n store.Node, err error) {
+	if err = g.err(); err == nil {
+		n, err = g.Store.Join(ctx, id)
+	}
+	return n, g.see(err)
+}
+
+func (g *guard) Renew(ctx context.Context, n store.Node) (err error) {
+	if err = g.err(); err == nil {
+		err = g.Store.Renew(ctx, n)
+	}
+	return g.see(err)
+}
+
+func (g *guard) Leave(ctx context.Context, n store.Node) (err error) {
+	if err = g.err(); err == nil {
+		err = g.Store.Leave(ctx, n)
+	}
+	return g.see(err)
+}
+
+func (g *guard) Alive(ctx context.Context, n store.Node) (alive bool, err error) {
+	if err = g.err(); err == nil {
+		alive, err = g.Store.Alive(ctx, n)
+	}
+	return alive, g.see(err)
+}
+
+func (g *guard) Owners(ctx context.Context) (owners []store.Node, err error) {
+	if err = g.err(); err == nil {
+		owners, err = g.Store.Owners(ctx)
+	}
+	return owners, g.see(err)
+}
+
+func (g *guard) Claim(ctx context.Context, ops []store.Op) (err error) {
+	if err = g.err(); err == nil {
+		err = g.Store.Claim(ctx, ops)
+	}
+	return g.see(err)
+}
+
+func (g *guard) Save(ctx context.Context, ops []store.Op) (err error) {
+	if err = g.err(); err == nil {
+		err = g.Store.Save(ctx, ops)
+	}
+	return g.see(err)
+}
+
+func (g *guard) Get(ctx context.Context, key store.Key) (t store.Turn, err error) {
+	if err = g.err(); err == nil {
+		t, err = g.Store.Get(ctx, key)
+	}
+	return t, g.see(err)
+}
+
+func (g *guard) List(ctx context.Context, f store.Filter) (list []store.Turn, err error) {
+	if err = g.err(); err == nil {
+		list, err = g.Store.List(ctx, f)
+	}
+	return list, g.see(err)
+}
+
+func (g *guard) Erase(ctx context.Context, account, openID string, before time.Time) (n int, err error) {
+	if err = g.err(); err == nil {
+		n, err = g.Store.Erase(ctx, account, openID, before)
+	}
+	return n, g.see(err)
+}
