@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strconv"
 	"time"
-	"unicode/utf8"
 
 	"github.com/echostr/echostr/callback"
 	"github.com/echostr/echostr/store"
@@ -28,9 +27,11 @@ type Turn struct {
 	Pushes  []Push `json:"pushes"`
 	Seen    int    `json:"seen"`
 	Attempt int    `json:"attempt"`
-	// Delivery is none, offered, written or late.
+	// Delivery is none, offered, written, late or assumed.
 	Delivery string `json:"delivery"`
-	Reason   string `json:"reason,omitempty"`
+	// OfferedTo is the number of the last push that was given the reply.
+	OfferedTo int    `json:"offered_to,omitempty"`
+	Reason    string `json:"reason,omitempty"`
 
 	// Body and Reply are the documents in clear. A list leaves them out. A Body
 	// that is not UTF-8 is in RawBody instead.
@@ -72,13 +73,13 @@ func newTurn(t *store.Turn) Turn {
 		Key: t.Key.String(), Account: t.Account, State: t.State,
 		OpenID: t.OpenID, OriginalID: t.OriginalID, MsgType: t.MsgType, Event: t.Event,
 		CreateTime: t.CreateTime, ReceivedAt: t.ReceivedAt, FinishedAt: t.FinishedAt,
-		Pushes: pushes, Seen: t.Seen, Attempt: t.Attempt, Delivery: t.Delivery.String(), Reason: t.Reason,
+		Pushes: pushes, Seen: t.Seen, Attempt: t.Attempt, Delivery: t.Delivery.String(), OfferedTo: t.OfferedTo, Reason: t.Reason,
 	}
 }
 
 func (s *Server) listTurns(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	f := store.Filter{Account: q.Get("account"), OpenID: q.Get("user"), Limit: defaultTurns}
+	f := TurnFilter{Account: q.Get("account"), User: q.Get("user")}
 	for _, name := range q["state"] {
 		var state store.State
 		if err := state.UnmarshalText([]byte(name)); err != nil {
@@ -87,13 +88,17 @@ func (s *Server) listTurns(w http.ResponseWriter, r *http.Request) {
 		}
 		f.States = append(f.States, state)
 	}
-	if v := q.Get("since"); v != "" {
-		since, err := time.Parse(time.RFC3339, v)
+	for name, bound := range map[string]*time.Time{"since": &f.Since, "until": &f.Until} {
+		v := q.Get(name)
+		if v == "" {
+			continue
+		}
+		at, err := time.Parse(time.RFC3339, v)
 		if err != nil {
-			answerError(w, http.StatusBadRequest, "since is not a time; write it like 2026-03-01T12:00:00Z")
+			answerError(w, http.StatusBadRequest, name+" is not a time; write it like 2026-03-01T12:00:00Z")
 			return
 		}
-		f.Since = since
+		*bound = at
 	}
 	if v := q.Get("limit"); v != "" {
 		n, err := strconv.Atoi(v)
@@ -103,56 +108,31 @@ func (s *Server) listTurns(w http.ResponseWriter, r *http.Request) {
 		}
 		f.Limit = n
 	}
-	rows, err := s.store.List(r.Context(), f)
+	turns, err := turnsOf(r.Context(), s.store, f)
 	if err != nil {
 		answerError(w, http.StatusServiceUnavailable, err.Error())
 		return
 	}
-	list := TurnList{Turns: make([]Turn, len(rows))}
-	for i := range rows {
-		list.Turns[i] = newTurn(&rows[i])
-	}
-	answerJSON(w, http.StatusOK, list)
+	answerJSON(w, http.StatusOK, TurnList{turns})
 }
 
 func (s *Server) showTurn(w http.ResponseWriter, r *http.Request) {
-	key, err := store.ParseKey(r.PathValue("key"))
-	if err != nil {
-		answerError(w, http.StatusBadRequest, err.Error())
-		return
-	}
-	row, err := s.store.Get(r.Context(), key)
+	t, err := turnOf(r.Context(), s.store, r.PathValue("key"))
 	switch {
-	case errors.Is(err, store.ErrNotFound):
-		answerError(w, http.StatusNotFound, "there is no such turn, or not any more; `echostr turn ls` lists those that are there")
-		return
+	case errors.Is(err, errNoTurn):
+		answerError(w, http.StatusNotFound, err.Error())
+	case errors.Is(err, errBadKey), errors.Is(err, errManyKey):
+		answerError(w, http.StatusBadRequest, err.Error())
 	case err != nil:
 		answerError(w, http.StatusServiceUnavailable, err.Error())
-		return
+	default:
+		answerJSON(w, http.StatusOK, t)
 	}
-	t := newTurn(&row)
-	t.Reply = row.Reply
-	if utf8.ValidString(row.Body) {
-		t.Body = row.Body
-	} else {
-		t.RawBody = []byte(row.Body)
-	}
-	answerJSON(w, http.StatusOK, t)
 }
 
 // showStats answers with the metrics under their names without the prefix.
 func (s *Server) showStats(w http.ResponseWriter, _ *http.Request) {
-	stats := s.callback.Stats()
-	all := map[string]any{
-		"answers_total":             answers(&stats),
-		"pushes_refused_total":      stats.Refused,
-		"connections_refused_total": s.limited.count.Load(),
-		"version":                   s.opts.Version,
-	}
-	for _, m := range metrics {
-		all[m.name] = m.read(&stats)
-	}
-	answerJSON(w, http.StatusOK, all)
+	answerJSON(w, http.StatusOK, s.numbers())
 }
 
 func (s *Server) listRefusals(w http.ResponseWriter, _ *http.Request) {

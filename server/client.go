@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -37,8 +38,9 @@ type TurnFilter struct {
 	Account string
 	User    string // OpenID
 	States  []store.State
-	Since   time.Time
-	Limit   int // at most 1,000. Defaults to 50
+	// Since and Until bound when they were received: Since ≤ received < Until.
+	Since, Until time.Time
+	Limit        int // at most 1,000. Defaults to 50
 }
 
 // Turns lists turns, youngest first, without their documents.
@@ -54,27 +56,40 @@ func (c *Client) Turns(ctx context.Context, f TurnFilter) ([]Turn, error) {
 		q.Add("state", state.String())
 	}
 	if !f.Since.IsZero() {
-		q.Set("since", f.Since.UTC().Format(time.RFC3339))
+		q.Set("since", f.Since.UTC().Format(time.RFC3339Nano))
+	}
+	if !f.Until.IsZero() {
+		q.Set("until", f.Until.UTC().Format(time.RFC3339Nano))
 	}
 	if f.Limit > 0 {
 		q.Set("limit", strconv.Itoa(f.Limit))
 	}
 	var list TurnList
-	err := c.get(ctx, "/api/v1/turns?"+q.Encode(), &list)
+	err := c.do(ctx, http.MethodGet, "/api/v1/turns?"+q.Encode(), nil, &list)
 	return list.Turns, err
 }
 
-// Turn returns one turn with its documents.
+// Turn returns one turn with its documents. key may be the beginning of the
+// turn's, from 8 digits on.
 func (c *Client) Turn(ctx context.Context, key string) (*Turn, error) {
 	var t Turn
-	if err := c.get(ctx, "/api/v1/turns/"+url.PathEscape(key), &t); err != nil {
+	if err := c.do(ctx, http.MethodGet, "/api/v1/turns/"+url.PathEscape(key), nil, &t); err != nil {
 		return nil, err
 	}
 	return &t, nil
 }
 
-func (c *Client) get(ctx context.Context, path string, into any) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.Address+path, nil)
+// do sends a request with the JSON of body, unless that is nil, and reads the answer into into.
+func (c *Client) do(ctx context.Context, method, path string, body, into any) error {
+	var in io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		in = bytes.NewReader(text)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+c.Address+path, in)
 	if err != nil {
 		return fmt.Errorf("%s is not an address: %w", c.Address, err)
 	}
@@ -89,7 +104,7 @@ func (c *Client) get(ctx context.Context, path string, into any) error {
 		return fmt.Errorf("the server at %s did not answer as expected: %w", c.Address, err)
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
 	if err != nil {
 		return fmt.Errorf("the server at %s did not answer completely: %w", c.Address, err)
 	}
@@ -98,12 +113,12 @@ func (c *Client) get(ctx context.Context, path string, into any) error {
 	}
 	if resp.StatusCode != http.StatusOK {
 		var failed apiError
-		if json.Unmarshal(body, &failed) == nil && failed.Error != "" {
+		if json.Unmarshal(answer, &failed) == nil && failed.Error != "" {
 			return errors.New(failed.Error)
 		}
 		return fmt.Errorf("the program at %s answers with status %d, so it is probably not echostr; check the address", c.Address, resp.StatusCode)
 	}
-	if err := json.Unmarshal(body, into); err != nil {
+	if err := json.Unmarshal(answer, into); err != nil {
 		return fmt.Errorf("the program at %s does not answer like echostr; check the address: %w", c.Address, err)
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -14,16 +15,20 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// listen opens both listeners, or takes those of the options.
-func (s *Server) listen() error {
+// listen opens both listeners, or takes those of the options. It waits for busy
+// addresses until the deadline.
+func (s *Server) listen(deadline time.Time) error {
 	var err error
 	if s.listener = s.opts.Listener; s.listener == nil {
-		if s.listener, err = listenTCP("listen", s.cfg.Listen, s.opts.NextPort); err != nil {
+		if s.listener, err = listenUntil(deadline, "listen", s.cfg.Listen, s.opts.NextPort); err != nil {
+			if s.opts.AdminListener != nil {
+				s.opts.AdminListener.Close()
+			}
 			return err
 		}
 	}
 	if s.adminListener = s.opts.AdminListener; s.adminListener == nil {
-		if s.adminListener, err = listenTCP("admin", s.cfg.Admin, s.opts.NextPort); err != nil {
+		if s.adminListener, err = listenUntil(deadline, "admin", s.cfg.Admin, s.opts.NextPort); err != nil {
 			s.listener.Close()
 			return err
 		}
@@ -37,6 +42,44 @@ func (s *Server) listen() error {
 
 // nextPorts is how many ports NextPort tries.
 const nextPorts = 50
+
+// busyError says that another program listens at an address.
+type busyError struct{ key, address string }
+
+func (e busyError) Error() string {
+	return fmt.Sprintf("%s: another program uses %s; stop it, or choose another port", e.key, e.address)
+}
+
+// listenUntil is listenTCP that waits for a busy address.
+func listenUntil(deadline time.Time, key, address string, next bool) (net.Listener, error) {
+	for {
+		l, err := listenTCP(key, address, next)
+		if _, busy := errors.AsType[busyError](err); !busy || !time.Now().Before(deadline) {
+			return l, err
+		}
+		time.Sleep(listenAgain)
+	}
+}
+
+// listenAgain is how often a busy address is tried.
+const listenAgain = 20 * time.Millisecond
+
+// explain says more about a busy address: if it is a server of the same database that
+// listens there, the lock of the file knows its process.
+func (s *Server) explain(err error) error {
+	if _, busy := errors.AsType[busyError](err); !busy {
+		return err
+	}
+	if _, statErr := os.Stat(s.cfg.Database()); statErr != nil {
+		return err
+	}
+	if storeErr := s.openStore(time.Now()); errors.Is(storeErr, ErrConfig) {
+		return storeErr
+	} else if storeErr == nil {
+		s.store.Close()
+	}
+	return err
+}
 
 func listenTCP(key, address string, next bool) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
@@ -54,7 +97,7 @@ func listenTCP(key, address string, next bool) (net.Listener, error) {
 	}
 	switch {
 	case isBusy(err):
-		return nil, fmt.Errorf("%s: another program uses %s; stop it, or choose another port", key, address)
+		return nil, busyError{key, address}
 	case errors.Is(err, syscall.EACCES):
 		return nil, fmt.Errorf("%s: this user may not use %s; choose a port from 1024 on, and let a proxy such as nginx serve 80 and 443", key, address)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):

@@ -24,28 +24,43 @@
 //
 // and with the header "Authorization: Bearer" and the token of the token file
 //
-//	GET /api/v1/turns          turns, youngest first: [TurnList]; account=, user=, state= (repeatable), since=, limit=
-//	GET /api/v1/turns/{key}    one turn with its body and reply: [Turn]
+//	GET /api/v1/turns          turns, youngest first: [TurnList]; account=, user=, state= (repeatable), since=, until=, limit=
+//	GET /api/v1/turns/{key}    one turn with its body and reply: [Turn]; 8 digits of the key or more
+//	POST /api/v1/erase         erase what a user has sent, {"openid": "...", "account": "..."}: [Erasure]
 //	GET /api/v1/stats          the numbers behind the metrics
 //	GET /api/v1/refusals       the last refused pushes with the reason and what to do: [RefusalList]
 //
 // Requests that name another host than this one are refused, so that a web page
 // cannot reach it by DNS rebinding; [Client] asks these questions.
 //
+// # Storage
+//
+// Turns are kept in a SQLite database (store: sqlite:./echostr.db) that one process
+// has at a time, or in memory (memory:). Every hour the server removes from the database what
+// is older than retention.bodies, and the rows that say that there was
+// a message after the longer of that and 7 days. What was erased, because a user
+// has unsubscribed or by request, is gone from the database file and its
+// write-ahead log within a minute. [Archive] and [EraseOffline] work without a server.
+//
 // # Metrics
 //
-// Counters, unless "gauge" is said. The label account is the name of a configured
-// account, reason one of the fixed list of package callback.
+// Counters, unless "gauge" or "histogram" is said. The label account is the name of a
+// configured account, reason one of the fixed list of package callback.
 //
 //	echostr_pushes_total                        verified pushes, retries included
 //	echostr_push_retries_total                  pushes of a message that was known
 //	echostr_push_replays_total                  pushes that came too late to be retries
 //	echostr_pushes_held_total                   pushes left open beyond their window
 //	echostr_pushes_aborted_total                pushes that outlived WeChat's cut
+//	echostr_push_deadline_misses_total          pushes neither finished within 4.6 s nor held for their retry (P5)
 //	echostr_pushes_refused_total{account,reason}
-//	echostr_answers_total{answer}               reply, fallback or success
+//	echostr_answers_total{answer,way}           reply, fallback or success; on the first push of the message (push),
+//	                                            on a later one (retry), or ready after success was said (late)
+//	echostr_answer_age_seconds                  histogram: from the first push of a message until its reply was written to a push
+//	echostr_answer_ambiguous_total              replies offered by a process that died, of which nobody knows whether they arrived (P4)
 //	echostr_handler_starts_total
 //	echostr_handler_panics_total
+//	echostr_handler_seconds                     histogram: how long handlers ran
 //	echostr_url_checks_total                    verified GETs
 //	echostr_bare_gets_total                     GETs without any parameter of WeChat's
 //	echostr_empty_bodies_total                  verified pushes without a body
@@ -53,15 +68,27 @@
 //	echostr_other_methods_total                 neither GET nor POST
 //	echostr_connections_refused_total           connections beyond the limits
 //	echostr_store_errors_total                  failed calls of the store
-//	echostr_store_saves_total                   commits that somebody waited for
-//	echostr_store_save_seconds_total            what they took together
+//	echostr_store_save_seconds                  histogram: how long pushes and results waited for the store
 //	echostr_pushes_open                         gauge: open pushes
+//	echostr_pushes_held_now                     gauge: those beyond their window
 //	echostr_handlers_running                    gauge: handlers within their time
 //	echostr_handlers_abandoned                  gauge: handlers that hang beyond it
 //	echostr_ready                               gauge: 1 if pushes can be accepted
 //	echostr_build_info{version}                 gauge: 1
 //
-// beside those of the Go runtime and the process (go_*, process_*).
+// and with a database
+//
+//	echostr_store_commits_total                 transactions of turns
+//	echostr_store_rows_total                    turns written in them
+//	echostr_store_commit_seconds                histogram: how long they took
+//	echostr_store_group_size                    histogram: turns in one of them
+//	echostr_store_free_bytes                    gauge: room left on the disk, if that is known
+//	echostr_store_file_bytes                    gauge: size of the database
+//	echostr_store_wal_bytes                     gauge: size of its write-ahead log
+//	echostr_store_full                          gauge: 1 if no message is accepted because the disk is full
+//
+// beside those of the Go runtime and the process (go_*, process_*). The folder deploy of the
+// repository has a dashboard for Grafana and alerts for Prometheus.
 package server
 
 import (
@@ -79,7 +106,6 @@ import (
 	"github.com/echostr/echostr/callback"
 	"github.com/echostr/echostr/internal/config"
 	"github.com/echostr/echostr/store"
-	"github.com/echostr/echostr/store/memory"
 )
 
 // Config is the content of echostr.yaml, checked and with defaults filled in.
@@ -110,6 +136,15 @@ type Options struct {
 	// Listener and AdminListener are used instead of listening at the
 	// configured addresses. The Server closes them.
 	Listener, AdminListener net.Listener
+	// Inherited says that the socket of Listener stays open elsewhere, such as in
+	// the service manager (see Inherit), so that another process will accept what this
+	// one does not. Told to stop, the Server then accepts nothing any more,
+	// finishes what is under way, for 4.5 s at most, and releases the store.
+	Inherited bool
+	// WaitLock is how long New waits for another process to release the database
+	// and the configured addresses. Connections to a Listener that is open wait
+	// meanwhile. Zero: what is in use is an error at once.
+	WaitLock time.Duration
 	// NextPort takes the next free port when a configured one is busy.
 	NextPort bool
 	// TokenFile is the file with the token of the API. It is made if it is not
@@ -133,6 +168,9 @@ type Server struct {
 	store    store.Store
 	callback *callback.Server
 	token    string
+
+	janitor     *janitor // of a database; nil in memory
+	stopJanitor func()
 
 	listener      net.Listener
 	limited       *limitedListener
@@ -173,8 +211,9 @@ func New(cfg *Config, opts *Options) (_ *Server, err error) {
 	if err := s.loadToken(); err != nil {
 		return nil, err
 	}
-	if err := s.listen(); err != nil {
-		return nil, err
+	deadline := time.Now().Add(s.opts.WaitLock)
+	if err := s.listen(deadline); err != nil {
+		return nil, s.explain(err)
 	}
 	defer func() {
 		if err != nil {
@@ -182,14 +221,17 @@ func New(cfg *Config, opts *Options) (_ *Server, err error) {
 			s.adminListener.Close()
 		}
 	}()
-	if err := s.openStore(); err != nil {
+	if err := s.openStore(deadline); err != nil {
 		return nil, err
 	}
 	s.callback, err = callback.New(callback.Config{
-		Accounts: s.accounts(),
-		Store:    s.store,
-		Logger:   s.logger,
-		Fatal:    func(err error) { s.fatal <- err },
+		Accounts:   s.accounts(),
+		Store:      s.callbackStore(),
+		NodeID:     s.nodeID(),
+		MaxWaiting: int(s.cfg.Limits.MaxWaiting),
+		MaxRunning: int(s.cfg.Limits.MaxRunning),
+		Logger:     s.logger,
+		Fatal:      s.die,
 	})
 	if err != nil {
 		s.store.Close()
@@ -197,21 +239,6 @@ func New(cfg *Config, opts *Options) (_ *Server, err error) {
 	}
 	return s, nil
 }
-
-func (s *Server) openStore() error {
-	switch s.cfg.Store {
-	case "memory:":
-		s.store = memory.New(memory.Config{})
-		s.logger.Info("messages are kept in memory: 20 minutes, and no longer than this process runs")
-		if time.Duration(s.cfg.Retention.Bodies) != defaultRetention {
-			s.logger.Warn("retention.bodies has no effect with the store memory:, which keeps nothing for longer than 20 minutes")
-		}
-		return nil
-	}
-	return fmt.Errorf("%w: there is no such store; leave the key store out", ErrConfig)
-}
-
-const defaultRetention = 30 * 24 * time.Hour
 
 // Addr returns the address that WeChat's pushes arrive at.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
@@ -236,6 +263,10 @@ const (
 // another push of WeChat's, then accepts no connection any more, finishes the
 // pushes that are open, all of it for DrainTime at most, and closes the store. It
 // must be called once.
+//
+// With an inherited listener it accepts nothing from the beginning, since another
+// process does (see Options.Inherited). If the storage is broken it
+// ends at once: nothing could be answered.
 //
 // The error wraps [ErrFatal] if the process should be restarted, and else says
 // what failed. It is nil after a stop that was asked for.
@@ -263,41 +294,19 @@ func (s *Server) Run(ctx context.Context) error {
 	go func() { failed <- pushes.Serve(s.limited) }()
 	go func() { failed <- admin.Serve(s.adminListener) }()
 
+	if s.janitor != nil {
+		s.startJanitor()
+	}
+
 	var err error
 	select {
 	case <-ctx.Done():
-		s.logger.Info("told to stop, draining", slog.Duration("at_most", s.opts.DrainTime))
+		s.logger.Info("told to stop, draining", slog.Duration("at_most", s.drainTime()))
 	case fatal := <-s.fatal:
 		err = fmt.Errorf("%w: %w", ErrFatal, fatal)
 		s.logger.Error("the process should be restarted, draining", slog.Any("error", fatal))
 	case err = <-failed:
 		s.logger.Error("a listener has failed, draining", slog.Any("error", err))
 	}
-	return errors.Join(err, s.drain(pushes, admin))
-}
-
-// drain ends everything. What is not finished in time is no error: WeChat
-// pushes it again, or a store that outlives the process has it.
-func (s *Server) drain(pushes, admin *http.Server) error {
-	s.draining.Store(true)
-	ctx, cancel := context.WithTimeout(context.Background(), s.opts.DrainTime)
-	defer cancel()
-	settling, settled := context.WithTimeout(ctx, s.opts.DrainTime*9/10)
-	if err := s.callback.Settle(settling); err != nil {
-		s.logger.Warn("messages were still under way when the time to drain was nearly over", slog.Any("error", err))
-	}
-	settled()
-	if err := pushes.Shutdown(ctx); err != nil {
-		pushes.Close()
-		s.logger.Warn("pushes were still open when the time to drain was over", slog.Any("error", err))
-	}
-	if err := s.callback.Shutdown(ctx); err != nil {
-		s.logger.Warn("handlers were still running when the time to drain was over", slog.Any("error", err))
-	}
-	admin.Close() // last, so that /readyz says 503 as long as it drains
-	if err := s.store.Close(); err != nil {
-		return fmt.Errorf("close the store: %w", err)
-	}
-	s.logger.Info("drained")
-	return nil
+	return errors.Join(err, s.drain(pushes, admin, err))
 }

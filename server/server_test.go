@@ -30,6 +30,7 @@ const (
 	testKey   = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
 	testAppID = "wxb11529c136998cb6"
 	testYAML  = `
+store: memory:
 accounts:
   - name: demo
     app_id: ` + testAppID + `

@@ -1,12 +1,17 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"os"
 	"time"
+
+	"github.com/echostr/echostr/internal/config"
+	"github.com/echostr/echostr/server"
 )
 
 type configCommand struct {
-	Check configCheckCommand `cmd:"" help:"Say what is wrong or doubtful in a configuration, with the environment over it."`
+	Check configCheckCommand `cmd:"" help:"Say what is wrong or doubtful in a configuration, with the environment over it, and with the place of its database."`
 }
 
 type configCheckCommand struct {
@@ -15,9 +20,12 @@ type configCheckCommand struct {
 
 func (c *configCheckCommand) Help() string { return "Exit codes: 0 it is good, 78 it is not." }
 
-func (c *configCheckCommand) Run(term *terminal) error {
+func (c *configCheckCommand) Run(ctx context.Context, term *terminal) error {
 	cfg, path, err := loadConfig(c.File, term.env)
 	if err != nil {
+		return err
+	}
+	if err := server.CheckStore(ctx, cfg); err != nil {
 		return err
 	}
 	for _, w := range cfg.Warnings {
@@ -26,7 +34,7 @@ func (c *configCheckCommand) Run(term *terminal) error {
 	if path == "" {
 		path = "the configuration in the environment"
 	}
-	fmt.Fprintf(term.out, "%s is good.\n", path)
+	fmt.Fprintf(term.out, "%s is good. %s\n", path, keeps(cfg))
 	t := newTable("ACCOUNT", "MODE", "BOT", "VERIFIED", "HANDLER", "FRESHNESS")
 	for i := range cfg.Accounts {
 		a := &cfg.Accounts[i]
@@ -42,4 +50,17 @@ func (c *configCheckCommand) Run(term *terminal) error {
 	}
 	t.write(term.out)
 	return nil
+}
+
+// keeps says where a configuration keeps messages.
+func keeps(cfg *config.Config) string {
+	path := cfg.Database()
+	if path == "" {
+		return "Messages are kept in memory, no longer than the process runs."
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return "Messages are kept in " + path + ", which the first start makes."
+	}
+	return "Messages are kept in " + path + " (" + sizeText(info.Size()) + ")."
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -17,6 +18,7 @@ import (
 	"github.com/echostr/echostr/callback"
 	"github.com/echostr/echostr/internal/config"
 	"github.com/echostr/echostr/server"
+	"github.com/echostr/echostr/store/sqlite"
 )
 
 type devCommand struct {
@@ -29,7 +31,7 @@ type devCommand struct {
 }
 
 func (c *devCommand) Help() string {
-	return `The account's token and keys are known to everybody, so it listens on this machine only. Everything is kept in memory.
+	return `The account's token and keys are known to everybody, so it listens on this machine only. Messages are kept in dev.db in this user's cache folder, for 30 days: echostr turn ls still lists those of yesterday.
 
 Commands of the demo bot: 帮助, 慢 8 (answers after 8 seconds), 错误 (fails), 崩溃 (panics), 长 3000 (a long text), 图文 (an article).`
 }
@@ -48,7 +50,7 @@ func (c *devCommand) Run(ctx context.Context, term *terminal) error {
 	a.OriginalID = "" // captured pushes of any account are welcome
 	tokenFile := devTokenFile()
 	logger, begin := afterBanner(server.NewLogger(term.err, cfg.Log))
-	srv, err := server.New(cfg, &server.Options{
+	srv, instead, remove, err := c.open(cfg, &server.Options{
 		Logger:    logger,
 		NextPort:  true,
 		TokenFile: tokenFile,
@@ -57,6 +59,7 @@ func (c *devCommand) Run(ctx context.Context, term *terminal) error {
 	if err != nil {
 		return err
 	}
+	defer remove()
 	state := devState{
 		PID:       os.Getpid(),
 		URL:       "http://" + srv.Addr().String() + callback.PathPrefix + a.Name,
@@ -70,9 +73,35 @@ func (c *devCommand) Run(ctx context.Context, term *terminal) error {
 	defer state.remove()
 	c.busy(term.out, c.Listen, srv.Addr())
 	c.busy(term.out, c.Admin, srv.AdminAddr())
-	c.welcome(term, a, state)
+	if instead != nil {
+		fmt.Fprintf(term.out, "%v\nSo messages are kept in a temporary file, which is removed at the end (消息保存在临时文件中，退出时删除).\n", instead)
+	}
+	c.welcome(term, cfg, state)
 	begin()
 	return srv.Run(ctx)
+}
+
+// open makes the server with its database. One that cannot be used, perhaps because another
+// dev has it, is no reason for not starting: then there is a temporary one instead, which
+// remove removes.
+func (c *devCommand) open(cfg *config.Config, opts *server.Options) (srv *server.Server, instead error, remove func(), err error) {
+	if instead = os.MkdirAll(userDir(), 0o700); instead == nil {
+		cfg.Store = "sqlite:" + devDatabase()
+		if srv, err = server.New(cfg, opts); !errors.Is(err, sqlite.ErrUnusable) {
+			return srv, nil, func() {}, err
+		}
+		instead = err
+	}
+	dir, err := os.MkdirTemp("", "echostr-dev-*")
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("there is no place for a temporary database: %w; set TMPDIR to a folder that this user can write into", err)
+	}
+	remove = func() { os.RemoveAll(dir) }
+	cfg.Store = "sqlite:" + filepath.Join(dir, "dev.db")
+	if srv, err = server.New(cfg, opts); err != nil {
+		remove()
+	}
+	return srv, instead, remove, err
 }
 
 // busy says that another port was taken than the one that was asked for.
@@ -112,7 +141,8 @@ func (p patient) WithGroup(name string) slog.Handler {
 	return patient{p.Handler.WithGroup(name), p.begun}
 }
 
-func (c *devCommand) welcome(term *terminal, a *config.Account, state devState) {
+func (c *devCommand) welcome(term *terminal, cfg *config.Config, state devState) {
+	a := &cfg.Accounts[0]
 	push := programName() + " push"
 	if state.URL != defaultURL {
 		push += " --url " + state.URL
@@ -125,7 +155,7 @@ func (c *devCommand) welcome(term *terminal, a *config.Account, state devState) 
 		slow = "too late for a push (超过被动回复的时间)"
 	}
 	w := term.out
-	fmt.Fprintf(w, "\nA development account (开发账号) with the %s bot. Nothing is kept when it stops.\n\n", c.Bot)
+	fmt.Fprintf(w, "\nA development account (开发账号) with the %s bot.\n\n", c.Bot)
 	facts := newTable()
 	facts.add("  URL (服务器地址)", state.URL)
 	facts.add("  Token (令牌)", a.Token.Reveal())
@@ -133,6 +163,7 @@ func (c *devCommand) welcome(term *terminal, a *config.Account, state devState) 
 	facts.add("  AppID (开发者ID)", a.AppID)
 	facts.add("  Mode (消息加解密方式)", modeName(c.Mode))
 	facts.add("  Admin (管理端口)", "http://"+state.Admin)
+	facts.add("  Database (数据库)", cfg.Database())
 	facts.write(w)
 	fmt.Fprintf(w, "\nTry it in a second terminal (在另一个终端里试试):\n\n")
 	try := func(line, note string) {

@@ -57,8 +57,14 @@ func launch(t *testing.T, env []string, name string, args ...string) *process {
 	t.Helper()
 	p := &process{cmd: exec.Command(name, args...), output: new(output), ended: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
-	p.cmd.Dir = t.TempDir()
 	p.cmd.Env = append(os.Environ(), env...)
+	p.start(t)
+	return p
+}
+
+func (p *process) start(t *testing.T) {
+	t.Helper()
+	p.cmd.Dir = t.TempDir()
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -70,10 +76,9 @@ func launch(t *testing.T, env []string, name string, args ...string) *process {
 		p.cmd.Process.Kill()
 		<-p.ended
 		if t.Failed() {
-			t.Logf("%s printed:\n%s", filepath.Base(name), p.output)
+			t.Logf("%s printed:\n%s", filepath.Base(p.cmd.Args[0]), p.output)
 		}
 	})
-	return p
 }
 
 // terminate sends SIGTERM and returns the exit code and how long the end took.

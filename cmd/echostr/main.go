@@ -7,7 +7,7 @@
 //	    of decode: the push or reply must be refused
 //	2   the command line is wrong
 //	70  serve: the process cannot go on and should be restarted
-//	78  the configuration is wrong
+//	78  the configuration is wrong, or the database cannot be used
 package main
 
 import (
@@ -56,7 +56,10 @@ type command struct {
 	Serve   serveCommand   `cmd:"" help:"Start the server with the accounts of a configuration file."`
 	Decode  decodeCommand  `cmd:"" help:"Print a captured push or reply as JSON, verified and opened if it is encrypted."`
 	Account accountCommand `cmd:"" help:"Make the configuration of a new account."`
-	Turn    turnCommand    `cmd:"" help:"Look at the messages of a running server."`
+	Turn    turnCommand    `cmd:"" help:"Look at the messages of a server, or of its database."`
+	Erase   eraseCommand   `cmd:"" help:"Erase what a user has sent."`
+	Backup  backupCommand  `cmd:"" help:"Copy the database, while the server runs or not."`
+	Restore restoreCommand `cmd:"" help:"Make a database of a backup."`
 	Config  configCommand  `cmd:"" help:"Check a configuration file."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 	Help    helpCommand    `cmd:"" help:"Show what a command can do: echostr help push."`

@@ -12,6 +12,7 @@ import (
 
 	"github.com/echostr/echostr/internal/config"
 	"github.com/echostr/echostr/server"
+	"github.com/echostr/echostr/store"
 )
 
 const vectors = "../../testdata/vectors"
@@ -89,6 +90,12 @@ func TestUsage(t *testing.T) {
 		{"push text x --mode open", `--mode is plain, compatible or safe, and not "open"`},
 		{"turn ls --since bogus", "write it like 90s, 10m, 2h or 3d"},
 		{"turn ls --since=-5m", "write it like 90s, 10m, 2h or 3d"},
+		{"turn ls --until 25:00", "or like 18:00 or 2026-03-01T18:00"},
+		{"erase", "<openid>"},
+		{"backup", "<file>"},
+		{"restore", "<file>"},
+		{"serve --wait-lock soon", "write it like 10s"},
+		{"serve --wait-lock 11m", "up to 10m"},
 		{"help psh", `did you mean "push"?`},
 		{"push text x --url nonsense", "http://host/path"},
 		{"push text x --token abc --mode safe", "AppID"},
@@ -223,6 +230,35 @@ func TestConfigCheck(t *testing.T) {
 	}
 }
 
+// TestConfigCheckStore looks at the place of the database and changes nothing there.
+func TestConfigCheckStore(t *testing.T) {
+	t.Parallel()
+	account := execute(t, "", "account", "new", "shop", "--app-id", "wxb11529c136998cb6").out
+	yaml := func(store string) string { return write(t, "echostr.yaml", "store: "+store+"\n"+account) }
+	good := yaml("sqlite:./echostr.db")
+	dir := filepath.Dir(good)
+	if got := execute(t, "", "config", "check", good); got.code != 0 || !strings.Contains(got.out, "in "+filepath.Join(dir, "echostr.db")+", which the first start makes") {
+		t.Errorf("%+v", got)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+		t.Errorf("the check leaves %v, %v", left, err)
+	}
+	if got := execute(t, "", "config", "check", yaml("memory:")); got.code != 0 || !strings.Contains(got.out, "kept in memory") {
+		t.Errorf("%+v", got)
+	}
+	for store, want := range map[string]string{
+		"sqlite:./none/echostr.db":                "does not exist; make it",
+		"sqlite:./echostr.yaml":                   "is not a SQLite database",
+		"sqlite:./echostr.yaml/e.db":              "is not a folder",
+		"sqlite:" + filepath.ToSlash(t.TempDir()): "is a folder",
+		"sqlite:": "names no file",
+	} {
+		if got := execute(t, "", "config", "check", yaml(store)); got.code != exitConfig || !strings.Contains(got.err, want) || got.out != "" {
+			t.Errorf("%s: %+v, want %q", store, got, want)
+		}
+	}
+}
+
 // TestConfigCheckEnvironment is a container without a file. Not parallel: it
 // changes the directory.
 func TestConfigCheckEnvironment(t *testing.T) {
@@ -289,6 +325,42 @@ func TestPrintable(t *testing.T) {
 	}
 	if got := oneLine("一二三\n四五六七", 9); got != "一二三 …" || width(got) > 9 {
 		t.Errorf("%q", got)
+	}
+}
+
+func TestMoment(t *testing.T) {
+	t.Parallel()
+	shanghai := time.FixedZone("", 8*3600)
+	now := time.Date(2026, 3, 1, 18, 30, 0, 0, shanghai)
+	for text, want := range map[string]string{
+		"": "", "0s": "", "90s": "2026-03-01T18:28:30+08:00", "2h": "2026-03-01T16:30:00+08:00", "3d": "2026-02-26T18:30:00+08:00",
+		"08:15": "2026-03-01T08:15:00+08:00", "08:15:30": "2026-03-01T08:15:30+08:00", "2026-02-28": "2026-02-28T00:00:00+08:00",
+		"2026-02-28T07:00": "2026-02-28T07:00:00+08:00", "2026-02-28 07:00:01": "2026-02-28T07:00:01+08:00", "2026-02-28T07:00:00Z": "2026-02-28T07:00:00Z",
+	} {
+		got, err := moment("--since", text, now)
+		text2 := ""
+		if !got.IsZero() {
+			text2 = got.Format(time.RFC3339)
+		}
+		if err != nil || text2 != want {
+			t.Errorf("%q: %s %v, want %s", text, text2, err, want)
+		}
+	}
+	for _, text := range []string{"yesterday", "-5m", "24:00", "2026-02-30", "7"} {
+		if got, err := moment("--since", text, now); err == nil {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+}
+
+func TestWays(t *testing.T) {
+	t.Parallel()
+	for delivery, want := range map[store.Delivery]string{
+		store.Undelivered: "none", store.Offered: "may not have got it", store.Written: "written to push 2", store.Late: "no push gets it", store.Assumed: "taken as delivered",
+	} {
+		if got := wayOf(&server.Turn{Delivery: delivery.String(), OfferedTo: 2}); !strings.Contains(got, want) {
+			t.Errorf("%v: %q, want %q", delivery, got, want)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/echostr/echostr/internal/config"
 	"github.com/echostr/echostr/server"
 )
 
@@ -19,18 +20,38 @@ var defaultAdmin = "127.0.0.1:8081"
 // devTokenFile is where every `echostr dev` of this user keeps the token of its API.
 func devTokenFile() string { return filepath.Join(userDir(), "dev.admin-token") }
 
+// devDatabase is where `echostr dev` keeps the messages of this user.
+func devDatabase() string { return filepath.Join(userDir(), "dev.db") }
+
+// target names a server to ask, as flags of a command.
+type target struct {
+	Config    string `short:"c" placeholder:"FILE" help:"The configuration of the server (${default_config}, else that of echostr dev)."`
+	Admin     string `placeholder:"HOST:PORT" help:"The admin listener of a running server, instead."`
+	TokenFile string `placeholder:"FILE" help:"The token file, with --admin."`
+}
+
 // place is where a server may be.
 type place struct {
 	admin, tokenFile string
-	guessed          bool // not named by the user or by a configuration
+	guessed          bool           // not named by the user or by a configuration
+	cfg              *config.Config // its configuration, or at least its store; may be nil
 }
 
-// ask puts a question to the first server that runs.
-func (c *turnCommand) ask(term *terminal, question func(*server.Client) error) error {
-	places, err := c.places(term)
-	if err != nil {
-		return err
+// database is the file that the server at p keeps, if it is there.
+func (p place) database() string {
+	if p.cfg == nil {
+		return ""
 	}
+	path := p.cfg.Database()
+	if info, err := os.Stat(path); path == "" || err != nil || info.Size() == 0 {
+		return ""
+	}
+	return path
+}
+
+// ask puts a question to the first server that runs. If none does it is answered from
+// the first database that is there.
+func (c *target) ask(places []place, online func(*server.Client) error, offline func(place) error) error {
 	var dead []string
 	var foreign error // a server that is not the one looked for
 	for _, p := range places {
@@ -38,7 +59,7 @@ func (c *turnCommand) ask(term *terminal, question func(*server.Client) error) e
 		if tokenErr != nil && !errors.Is(tokenErr, fs.ErrNotExist) {
 			return tokenErr
 		}
-		err := question(&server.Client{Address: p.admin, Token: token})
+		err := online(&server.Client{Address: p.admin, Token: token})
 		switch {
 		case errors.Is(err, server.ErrNotRunning):
 			if !slices.Contains(dead, p.admin) {
@@ -54,15 +75,20 @@ func (c *turnCommand) ask(term *terminal, question func(*server.Client) error) e
 		}
 		return err
 	}
+	for _, p := range places {
+		if p.database() != "" {
+			return offline(p)
+		}
+	}
 	if foreign != nil {
 		return foreign
 	}
-	return fmt.Errorf("%w at %s; start `echostr serve` or `echostr dev` first, or name the configuration of the running server with -c FILE: the store memory: holds nothing while no server runs",
+	return fmt.Errorf("%w at %s, and there is no database to look into; start `echostr serve` or `echostr dev` first, or name the configuration of the server with -c FILE",
 		server.ErrNotRunning, strings.Join(dead, " or "))
 }
 
 // foreign is the error about a server that does not take our token.
-func (c *turnCommand) foreign(p place, tokenErr error) error {
+func (c *target) foreign(p place, tokenErr error) error {
 	switch {
 	case c.Admin != "" && tokenErr != nil:
 		return fmt.Errorf("there is no token file %s; name that of the server at %s with --token-file", p.tokenFile, p.admin)
@@ -76,7 +102,7 @@ func (c *turnCommand) foreign(p place, tokenErr error) error {
 
 // places lists where to ask: where the flags say, else the configuration of
 // this folder and then what `echostr dev` may have started.
-func (c *turnCommand) places(term *terminal) ([]place, error) {
+func (c *target) places(term *terminal) ([]place, error) {
 	if c.Admin != "" {
 		if c.TokenFile == "" {
 			return nil, usage("--admin needs --token-file, too")
@@ -93,13 +119,15 @@ func (c *turnCommand) places(term *terminal) ([]place, error) {
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, place{admin: reachable(cfg.Admin), tokenFile: server.TokenFile(cfg, path)})
+		list = append(list, place{admin: reachable(cfg.Admin), tokenFile: server.TokenFile(cfg, path), cfg: cfg})
 	}
 	if c.Config != "" {
 		return list, nil
 	}
+	dev := config.Development()
+	dev.Store = "sqlite:" + devDatabase()
 	guess := func(p place) {
-		p.guessed = true
+		p.guessed, p.cfg = true, dev
 		for _, known := range list {
 			if known.admin == p.admin && known.tokenFile == p.tokenFile {
 				return

@@ -51,6 +51,14 @@ func (o *output) waitFor(t *testing.T, expression string) string {
 	return ""
 }
 
+// ownCache gives the test a cache folder of its own: no state, no messages.
+func ownCache(t *testing.T) {
+	t.Helper()
+	dir := t.TempDir()
+	t.Setenv("XDG_CACHE_HOME", dir) // on Linux
+	t.Setenv("HOME", dir)           // on macOS
+}
+
 // startDev runs `echostr dev` in this process and returns the URL of its account.
 func startDev(t *testing.T, args ...string) string {
 	t.Helper()
@@ -60,6 +68,7 @@ func startDev(t *testing.T, args ...string) string {
 
 func startDevOutput(t *testing.T, args ...string) (url string, printed *output) {
 	t.Helper()
+	ownCache(t)
 	out := new(output)
 	ctx, cancel := context.WithCancel(context.Background())
 	term := &terminal{out: out, err: out}
@@ -108,6 +117,55 @@ func TestDevBanner(t *testing.T) {
 	}
 }
 
+// TestDevKeepsMessages: those of yesterday are still listed, with and without a
+// server, and a second dev has a database of its own. Not parallel: there is one state.
+func TestDevKeepsMessages(t *testing.T) {
+	ownCache(t)
+	dev := func() (stop func(), out *output) {
+		out = new(output)
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		go func() {
+			ended <- run(ctx, []string{"dev", "--listen=127.0.0.1:0", "--admin=127.0.0.1:0"}, &terminal{out: out, err: out})
+		}()
+		out.waitFor(t, `服务器地址\) +(http://\S+)\n`)
+		return func() {
+			cancel()
+			if err := <-ended; err != nil {
+				t.Errorf("dev: %v", err)
+			}
+		}, out
+	}
+	stop, out := dev()
+	if path := out.waitFor(t, `数据库\) +(\S+)\n`); path != devDatabase() {
+		t.Errorf("the database is %s, want %s", path, devDatabase())
+	}
+	if got := execute(t, "", "push", "text", "昨天"); got.code != 0 {
+		t.Errorf("%+v", got)
+	}
+	stopSecond, out := dev()
+	other := out.waitFor(t, `数据库\) +(\S+)\n`)
+	if !strings.Contains(out.String(), "is in use by") || !strings.Contains(out.String(), "temporary file") || other == devDatabase() {
+		t.Errorf("the second dev says\n%s", out)
+	}
+	stopSecond()
+	if _, err := os.Stat(filepath.Dir(other)); !os.IsNotExist(err) {
+		t.Errorf("the temporary file is still there: %v", err)
+	}
+	stop()
+	listed := func(want string) {
+		t.Helper()
+		got := execute(t, "", "turn", "ls")
+		if got.code != 0 || strings.Count(got.out, " text ") != 1 || !strings.HasPrefix(got.err, want) {
+			t.Errorf("%+v", got)
+		}
+	}
+	listed("no server answers; reading " + devDatabase())
+	stop, _ = dev()
+	listed("")
+	stop()
+}
+
 // TestTurnFindsDev: the state file is only a hint. Not parallel: there is one state.
 func TestTurnFindsDev(t *testing.T) {
 	startDev(t)
@@ -133,9 +191,18 @@ func TestTurnFindsDev(t *testing.T) {
 		t.Errorf("with the state of a dead server: %+v", got)
 	}
 	defaultAdmin = "127.0.0.1:2"
-	if got := ls(); got.code != exitFailed || !strings.Contains(got.err, "no server answers at 127.0.0.1:1 or 127.0.0.1:2") || !strings.Contains(got.err, "-c FILE") {
-		t.Errorf("with dead servers: %+v", got)
+	if got := ls(); got.code != 0 || !strings.Contains(got.err, "no server answers; reading "+devDatabase()) || !strings.Contains(got.out, "no messages") {
+		t.Errorf("with dead servers and a database: %+v", got)
 	}
+	t.Run("no database", func(t *testing.T) {
+		ownCache(t)
+		if err := killed.save(); err != nil {
+			t.Fatal(err)
+		}
+		if got := ls(); got.code != exitFailed || !strings.Contains(got.err, "no server answers at 127.0.0.1:1 or 127.0.0.1:2, and there is no database") || !strings.Contains(got.err, "-c FILE") {
+			t.Errorf("with dead servers: %+v", got)
+		}
+	})
 
 	// The configuration of this folder is that of another server.
 	t.Chdir(t.TempDir())
@@ -147,6 +214,7 @@ func TestTurnFindsDev(t *testing.T) {
 		t.Errorf("with another configuration: %+v", got)
 	}
 	killed.remove()
+	ownCache(t)
 	if err := os.WriteFile(defaultConfig, []byte("admin: "+defaultAdmin+"\n"+yaml), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -266,7 +334,7 @@ func TestDevAndPush(t *testing.T) {
 			if got.code != 0 || !strings.Contains(got.out, key) || !strings.Contains(got.out, "message (消息)\n<xml>") || !strings.Contains(got.out, "push 1") {
 				t.Errorf("turn show: %+v", got)
 			}
-			if got := execute(t, "", "turn", "show", "00000000"); got.code != exitFailed || !strings.Contains(got.err, "no turn has a key") {
+			if got := execute(t, "", "turn", "show", "00000000"); got.code != exitFailed || !strings.Contains(got.err, "no such turn") {
 				t.Errorf("turn show of none: %+v", got)
 			}
 			// Another token is refused, and push says what that may mean.

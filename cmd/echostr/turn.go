@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -16,16 +17,21 @@ type turnCommand struct {
 	Ls   turnLsCommand   `cmd:"" aliases:"list" help:"List messages and what became of them, youngest first."`
 	Show turnShowCommand `cmd:"" help:"Show one message with its pushes and its answer."`
 
-	Config    string `short:"c" placeholder:"FILE" help:"The configuration of the running server (${default_config}, else the running echostr dev)."`
-	Admin     string `placeholder:"HOST:PORT" help:"Its admin listener, instead."`
-	TokenFile string `placeholder:"FILE" help:"The token file, with --admin."`
+	target
 }
+
+const turnHelp = `The server is asked if it runs. If none does, its database is read, and that is said on the standard error.`
+
+func (c *turnLsCommand) Help() string { return turnHelp }
+
+func (c *turnShowCommand) Help() string { return turnHelp }
 
 type turnLsCommand struct {
 	Account string   `placeholder:"NAME" help:"Of this account only."`
 	User    string   `placeholder:"OPENID" help:"Of this user only."`
 	State   []string `placeholder:"STATE" help:"running, answered, silent, failed, unparseable or erased; several with commas."`
-	Since   string   `placeholder:"10m" help:"Not older than this: 90s, 10m, 2h or 3d."`
+	Since   string   `placeholder:"TIME" help:"Received at this time or later: an age such as 90s, 10m, 2h or 3d, or a time such as 18:00, 2026-03-01 or 2026-03-01T18:00."`
+	Until   string   `placeholder:"TIME" help:"Received before this time."`
 	Limit   int      `short:"n" default:"20" placeholder:"N" help:"At most so many (${default})."`
 	JSON    bool     `name:"json" help:"Print JSON."`
 }
@@ -41,14 +47,12 @@ func (c *turnLsCommand) Run(ctx context.Context, term *terminal, parent *command
 	if c.Limit < 1 || c.Limit > 1000 {
 		return usage("--limit lies between 1 and 1000")
 	}
-	if c.Since != "" {
-		var since config.Duration
-		if err := since.UnmarshalText([]byte(c.Since)); err != nil || since < 0 {
-			return usage("--since %q is no length of time; write it like 90s, 10m, 2h or 3d", c.Since)
-		}
-		if since > 0 {
-			f.Since = time.Now().Add(-time.Duration(since))
-		}
+	var err error
+	if f.Since, err = moment("--since", c.Since, time.Now()); err != nil {
+		return err
+	}
+	if f.Until, err = moment("--until", c.Until, time.Now()); err != nil {
+		return err
 	}
 	for _, name := range c.State {
 		var state store.State
@@ -58,8 +62,8 @@ func (c *turnLsCommand) Run(ctx context.Context, term *terminal, parent *command
 		f.States = append(f.States, state)
 	}
 	var turns []server.Turn
-	err := parent.Turn.ask(term, func(client *server.Client) (err error) {
-		turns, err = client.Turns(ctx, f)
+	err = parent.Turn.look(ctx, term, func(s source) (err error) {
+		turns, err = s.Turns(ctx, f)
 		return err
 	})
 	if err != nil {
@@ -86,18 +90,69 @@ func (c *turnLsCommand) Run(ctx context.Context, term *terminal, parent *command
 	return nil
 }
 
-// shownKey is how much of a key a list shows: the second and 4 bytes more.
-const shownKey = 16
+const (
+	shownKey = 16 // digits of a key in a list: the second and 4 bytes more
+	minKey   = 8  // digits that must be given
+)
 
-// Run shows one turn.
-func (c *turnShowCommand) Run(ctx context.Context, term *terminal, parent *command) error {
-	var turn *server.Turn
-	err := parent.Turn.ask(term, func(client *server.Client) error {
-		key, err := c.find(ctx, client)
+// source answers questions about turns: a running server, or a database.
+type source interface {
+	Turns(ctx context.Context, f server.TurnFilter) ([]server.Turn, error)
+	Turn(ctx context.Context, key string) (*server.Turn, error)
+}
+
+// look asks the first server that runs, or else its database.
+func (c *turnCommand) look(ctx context.Context, term *terminal, question func(source) error) error {
+	places, err := c.places(term)
+	if err != nil {
+		return err
+	}
+	return c.ask(places, func(client *server.Client) error { return question(client) }, func(p place) error {
+		path := p.database()
+		fmt.Fprintf(term.err, "no server answers; reading %s\n", path)
+		db, err := server.OpenArchive(ctx, path)
 		if err != nil {
 			return err
 		}
-		turn, err = client.Turn(ctx, key)
+		return errors.Join(question(db), db.Close())
+	})
+}
+
+// moment reads a time that a user has written: an age, or a time of this
+// place. Nothing, and an age of nothing, is the zero time.
+func moment(flag, text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	var age config.Duration
+	if err := age.UnmarshalText([]byte(text)); err == nil && age >= 0 {
+		if age == 0 {
+			return time.Time{}, nil
+		}
+		return now.Add(-time.Duration(age)), nil
+	}
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02"} {
+		if at, err := time.ParseInLocation(layout, text, now.Location()); err == nil {
+			return at, nil
+		}
+	}
+	for _, layout := range []string{"15:04:05", "15:04"} {
+		if at, err := time.ParseInLocation(layout, text, now.Location()); err == nil {
+			y, m, d := now.Date()
+			return time.Date(y, m, d, at.Hour(), at.Minute(), at.Second(), 0, now.Location()), nil
+		}
+	}
+	return time.Time{}, usage("%s %q is no time; write it like 90s, 10m, 2h or 3d, or like 18:00 or 2026-03-01T18:00", flag, text)
+}
+
+// Run shows one turn.
+func (c *turnShowCommand) Run(ctx context.Context, term *terminal, parent *command) error {
+	if len(c.Key) < minKey {
+		return usage("%q is too short for a key; copy it from `echostr turn ls`", c.Key)
+	}
+	var turn *server.Turn
+	err := parent.Turn.look(ctx, term, func(s source) (err error) {
+		turn, err = s.Turn(ctx, c.Key)
 		return err
 	})
 	if err != nil {
@@ -108,33 +163,6 @@ func (c *turnShowCommand) Run(ctx context.Context, term *terminal, parent *comma
 	}
 	show(term.out, turn)
 	return nil
-}
-
-// find completes the beginning of a key.
-func (c *turnShowCommand) find(ctx context.Context, client *server.Client) (string, error) {
-	if len(c.Key) == 2*len(store.Key{}) {
-		return c.Key, nil
-	}
-	if len(c.Key) < 8 {
-		return "", usage("%q is too short for a key; copy it from `echostr turn ls`", c.Key)
-	}
-	turns, err := client.Turns(ctx, server.TurnFilter{Limit: 1000})
-	if err != nil {
-		return "", err
-	}
-	var found []string
-	for i := range turns {
-		if strings.HasPrefix(turns[i].Key, strings.ToLower(c.Key)) {
-			found = append(found, turns[i].Key)
-		}
-	}
-	switch len(found) {
-	case 0:
-		return "", fmt.Errorf("no turn has a key that begins with %q; `echostr turn ls` lists those that are there", c.Key)
-	case 1:
-		return found[0], nil
-	}
-	return "", fmt.Errorf("%d turns have a key that begins with %q; give more of it, like %s", len(found), c.Key, found[0])
 }
 
 func show(w io.Writer, turn *server.Turn) {
@@ -152,9 +180,13 @@ func show(w io.Writer, turn *server.Turn) {
 		t.add("reason", oneLine(turn.Reason, 200))
 	}
 	t.add("starts", fmt.Sprint(turn.Attempt))
-	t.add("delivery", turn.Delivery)
+	t.add("delivery", wayOf(turn))
 	for _, p := range turn.Pushes {
-		t.add(fmt.Sprintf("push %d", p.Number), p.At.Local().Format("15:04:05.000")+"  "+p.Got)
+		after := ""
+		if d := p.At.Sub(turn.ReceivedAt); d >= time.Millisecond {
+			after = "  after " + short(d)
+		}
+		t.add(fmt.Sprintf("push %d", p.Number), p.At.Local().Format("15:04:05.000")+"  "+p.Got+after)
 	}
 	if more := turn.Seen - len(turn.Pushes); more > 0 {
 		t.add("more pushes", fmt.Sprint(more))
@@ -170,6 +202,21 @@ func show(w io.Writer, turn *server.Turn) {
 	if turn.Reply != "" {
 		fmt.Fprintf(w, "\nreply (被动回复)\n%s\n", strings.TrimRight(printable(turn.Reply), "\n"))
 	}
+}
+
+// wayOf says which way the reply has taken.
+func wayOf(turn *server.Turn) string {
+	switch turn.Delivery {
+	case store.Offered.String():
+		return fmt.Sprintf("offered to push %d, which may not have got it", turn.OfferedTo)
+	case store.Written.String():
+		return fmt.Sprintf("written to push %d", turn.OfferedTo)
+	case store.Late.String():
+		return "late: success was said before there was an answer, so no push gets it"
+	case store.Assumed.String():
+		return fmt.Sprintf("offered to push %d by a process that died, and taken as delivered, since no retry came", turn.OfferedTo)
+	}
+	return turn.Delivery
 }
 
 func kindOf(turn *server.Turn) string {

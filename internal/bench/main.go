@@ -21,6 +21,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -32,6 +33,8 @@ import (
 
 	"github.com/echostr/echostr"
 	"github.com/echostr/echostr/callback"
+	"github.com/echostr/echostr/store"
+	"github.com/echostr/echostr/store/sqlite"
 	"github.com/echostr/echostr/wxcrypt"
 )
 
@@ -45,40 +48,68 @@ func main() {
 	log.SetFlags(0)
 	serve := flag.String("serve", "", "be the server of this kind (for the program itself)")
 	rounds := flag.Int("rounds", 5, "interleaved rounds")
+	only := flag.String("only", "", "compare only the kinds whose name has this in it, beside the first")
 	requests := flag.Int("requests", 40_000, "requests per server and round")
 	conns := flag.Int("conns", 64, "connections")
+	database := flag.String("db", "", "the database of a server (for the program itself)")
+	many := flag.Int("stored", 0, "instead, compare a database of so many turns with one of 1,000, and measure restarts with it")
+	restarts := flag.Int("restarts", 100, "restarts to measure with -stored")
 	parked := flag.Int("parked", 10_000, "parked pushes")
-	profile := flag.String("cpuprofile", "", "have the server of kind memory/safe write a CPU profile there")
+	profile := flag.String("cpuprofile", "", "have every server write a CPU profile to this file with its kind behind")
 	flag.Parse()
 	if *serve != "" {
-		if err := runServer(*serve, *profile); err != nil {
+		if err := runServer(*serve, *profile, *database); err != nil {
 			log.Fatal(err)
 		}
 		return
+	}
+	if *many > 0 {
+		if err := stored(*many, *rounds, *requests, *restarts); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
+	if *only != "" {
+		kinds = slices.DeleteFunc(kinds, func(k kind) bool { return k.mode != 0 && !strings.Contains(k.name, *only) })
 	}
 	if err := run(*rounds, *requests, *conns, *parked, *profile); err != nil {
 		log.Fatal(err)
 	}
 }
 
-// kinds of servers; the first is what the others are compared with.
-var kinds = []struct {
+// kind is what a server is made of.
+type kind struct {
 	name     string
 	mode     callback.Mode // 0: not ours
 	pure     bool
 	skeleton bool
-}{
+	sqlite   bool
+}
+
+// kinds of servers; the first is what the others are compared with.
+var kinds = []kind{
 	{name: "bare net/http"},
 	{name: "skeleton", skeleton: true},
 	{name: "memory, plain", mode: callback.Plain},
 	{name: "memory, plain, Pure", mode: callback.Plain, pure: true},
 	{name: "memory, safe", mode: callback.Safe},
+	{name: "SQLite, plain", mode: callback.Plain, sqlite: true},
+	{name: "SQLite, plain, Pure", mode: callback.Plain, sqlite: true, pure: true},
+}
+
+// atExit is what a server does before it ends, last first.
+var atExit []func()
+
+func runAtExit() {
+	for _, f := range slices.Backward(atExit) {
+		f()
+	}
 }
 
 // runServer serves on a free port, which it prints, until standard input ends.
-func runServer(name, profile string) error {
+func runServer(name, profile, database string) error {
 	runtime.GOMAXPROCS(1)
-	h, err := handler(name)
+	h, err := handler(name, database)
 	if err != nil {
 		return err
 	}
@@ -101,13 +132,14 @@ func runServer(name, profile string) error {
 			fmt.Println(m.HeapInuse, m.StackInuse)
 		}
 		stop()
+		runAtExit()
 		os.Exit(0)
 	}()
 	s := &http.Server{Handler: h, ReadHeaderTimeout: 3 * time.Second, IdleTimeout: 30 * time.Second, MaxHeaderBytes: 8 << 10}
 	return s.Serve(l)
 }
 
-func handler(name string) (http.Handler, error) {
+func handler(name, database string) (http.Handler, error) {
 	for _, k := range kinds {
 		if k.name != name {
 			continue
@@ -139,8 +171,26 @@ func handler(name string) (http.Handler, error) {
 		if k.pure {
 			echo.Pure()
 		}
+		var st store.Store // nil: in memory
+		if k.sqlite {
+			if database == "" {
+				// In the working directory, since /tmp may be no disk.
+				dir, err := os.MkdirTemp(".", "bench-*.tmp")
+				if err != nil {
+					return nil, err
+				}
+				atExit = append(atExit, func() { os.RemoveAll(dir) })
+				database = filepath.Join(dir, "bench.db")
+			}
+			var err error
+			if st, err = sqlite.Open(context.Background(), sqlite.Config{Path: database}); err != nil {
+				return nil, err
+			}
+			atExit = append(atExit, func() { st.Close() })
+		}
 		return callback.New(callback.Config{
 			Handler:    r,
+			Store:      st,
 			Logger:     slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 			MaxWaiting: 20_000,
 			Accounts: []callback.Account{{
@@ -159,12 +209,12 @@ type server struct {
 	out  *bufio.Reader
 }
 
-func start(name, profile string) (*server, error) {
+func start(name, profile string, more ...string) (*server, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	args := []string{self, "-serve", name, "-cpuprofile", profile}
+	args := append([]string{self, "-serve", name, "-cpuprofile", profile}, more...)
 	if taskset, err := exec.LookPath("taskset"); err == nil && runtime.NumCPU() > 1 {
 		args = append([]string{taskset, "-c", "0"}, args...)
 	}

@@ -58,8 +58,12 @@ type Config struct {
 	// AdminTokenFile names the file with the bearer token of /api/v1 on the
 	// admin listener. Empty leaves the place to the server.
 	AdminTokenFile string `yaml:"admin_token_file"`
-	// Store is where turns are kept. Today that is always "memory:".
+	// Store is where turns are kept: "sqlite:" and the name of a database file (see
+	// Database), or "memory:". Defaults to sqlite:./echostr.db.
 	Store string `yaml:"store"`
+	// AllowNetworkFileSystem accepts a database file on NFS, SMB or FUSE, whose locks
+	// and flushes may not do what they say.
+	AllowNetworkFileSystem bool `yaml:"allow_network_file_system"`
 	// Log says what is logged, and how.
 	Log Log `yaml:"log"`
 	// Accounts has at least one entry; names and AppIDs are unique.
@@ -69,6 +73,8 @@ type Config struct {
 	TrustedProxies []Prefix `yaml:"trusted_proxies"`
 	// Retention says how long content is kept.
 	Retention Retention `yaml:"retention"`
+	// Limits bounds what runs at the same time.
+	Limits Limits `yaml:"limits"`
 	// OnUnsubscribe says what happens to the data of a user who unsubscribes.
 	// Defaults to erase, which WeChat's rules ask for.
 	OnUnsubscribe OnUnsubscribe `yaml:"on_unsubscribe"`
@@ -92,8 +98,19 @@ type Log struct {
 // Retention is the retention section.
 type Retention struct {
 	// Bodies is how long messages and answers are kept, 1 h to 3660 d.
-	// Defaults to 720h, that is 30 days.
+	// Defaults to 720h, that is 30 days. That there was a message stays known for as
+	// long, and for 7 days at least, so that a replay is recognised.
 	Bodies Duration `yaml:"bodies"`
+}
+
+// Limits is the limits section.
+type Limits struct {
+	// MaxWaiting bounds the pushes that are open at the same time, 1 to 1,000,000:
+	// those beyond it are closed at once. Defaults to 10,000.
+	MaxWaiting Count `yaml:"max_waiting"`
+	// MaxRunning bounds the handlers that run at the same time, 1 to 1,000,000: a new
+	// message beyond it is held without an answer. Defaults to 10,000.
+	MaxRunning Count `yaml:"max_running"`
 }
 
 // Account is one Official Account.
@@ -295,33 +312,33 @@ func (l *loader) readSecretFile(name, path string, into reflect.Value) {
 func (c *Config) fillDefaults() {
 	setDefault(&c.Listen, "127.0.0.1:8080")
 	setDefault(&c.Admin, "127.0.0.1:8081")
-	setDefault(&c.Store, "memory:")
+	setDefault(&c.Store, defaultStore)
 	if c.Store == "memory" {
-		c.Store = "memory:"
+		c.Store = memoryStore
 	}
 	setDefault(&c.Log.Level, "info")
 	setDefault(&c.Log.Format, LogText)
-	setDefault(&c.Retention.Bodies, Duration(720*time.Hour))
+	setDefaultUnless(c, "retention.bodies", &c.Retention.Bodies, Duration(720*time.Hour))
+	setDefaultUnless(c, "limits.max_waiting", &c.Limits.MaxWaiting, 10_000)
+	setDefaultUnless(c, "limits.max_running", &c.Limits.MaxRunning, 10_000)
 	setDefault(&c.OnUnsubscribe, Erase)
 	for i := range c.Accounts {
 		a := &c.Accounts[i]
-		c.setDefaultAt(i, "handler_timeout", &a.HandlerTimeout, time.Minute)
+		setDefaultUnless(c, accountPath(i, "handler_timeout"), &a.HandlerTimeout, Duration(time.Minute))
+		freshness := 5 * time.Minute
 		if a.Mode == Safe {
-			c.setDefaultAt(i, "freshness", &a.Freshness, 10*time.Minute)
-		} else {
-			c.setDefaultAt(i, "freshness", &a.Freshness, 5*time.Minute)
+			freshness = 10 * time.Minute
 		}
-		if _, set := c.at[accountPath(i, "body_limit")]; !set {
-			setDefault(&a.BodyLimit, 256<<10)
-		}
+		setDefaultUnless(c, accountPath(i, "freshness"), &a.Freshness, Duration(freshness))
+		setDefaultUnless(c, accountPath(i, "body_limit"), &a.BodyLimit, 256<<10)
 	}
 }
 
-// setDefaultAt leaves a zero alone that was written down, so that it is
+// setDefaultUnless leaves a zero alone that was written down, so that it is
 // refused and not silently taken for the default.
-func (c *Config) setDefaultAt(i int, key string, d *Duration, to time.Duration) {
-	if _, set := c.at[accountPath(i, key)]; !set {
-		setDefault(d, Duration(to))
+func setDefaultUnless[T comparable](c *Config, path string, p *T, v T) {
+	if _, set := c.at[path]; !set {
+		setDefault(p, v)
 	}
 }
 

@@ -112,8 +112,9 @@ const minimal = `accounts:
 
 func defaults() Config {
 	return Config{
-		Listen: "127.0.0.1:8080", Admin: "127.0.0.1:8081", Store: "memory:",
+		Listen: "127.0.0.1:8080", Admin: "127.0.0.1:8081", Store: "sqlite:./echostr.db",
 		Log:           Log{Level: "info", Format: LogText},
+		Limits:        Limits{MaxWaiting: 10_000, MaxRunning: 10_000},
 		Retention:     Retention{Bodies: Duration(30 * 24 * time.Hour)},
 		OnUnsubscribe: Erase,
 		Accounts: []Account{{
@@ -140,7 +141,7 @@ func TestLoad(t *testing.T) {
 		{"the file of the manual", `
 listen: 127.0.0.1:8080          # WeChat's pushes: /wx/{account name}
 admin: 127.0.0.1:8081
-store: memory:                  # next: sqlite:./echostr.db, later postgres://...
+store: memory:                  # or sqlite:./echostr.db, later postgres://...
 accounts:
   - name: demo
     app_id: wxb11529c136998cb6
@@ -151,6 +152,7 @@ accounts:
     verified: false             # has the customer-service API
     bot: sample                 # sample | demo
 `, nil, func(c *Config) {
+			c.Store = "memory:"
 			c.Accounts[0].AppSecret = NewSecret("0123456789abcdef")
 			c.Accounts[0].EncodingAESKey = NewSecret(goodKey)
 			c.Accounts[0].Mode = Safe
@@ -164,6 +166,8 @@ log: {level: debug, format: json}
 trusted_proxies: [10.0.0.0/8, "::1", ::ffff:192.0.2.1]
 retention:
   bodies: 10d
+limits: {max_waiting: 1, max_running: 1000000}
+allow_network_file_system: true
 on_unsubscribe: keep
 accounts:
   - {name: a-b_1, appid: wxb11529c136998cb6, secret: s, token: 0123456789012345678, aes_key: `+goodKey+`, mode: compatible,
@@ -172,7 +176,8 @@ accounts:
 `, "\n", "\r\n"), nil, func(c *Config) {
 			*c = Config{
 				Listen: ":80", Admin: "[::1]:81", AdminTokenFile: "admin.token", Store: "memory:",
-				Log: Log{Level: "debug", Format: LogJSON}, Retention: Retention{Duration(240 * time.Hour)}, OnUnsubscribe: Keep,
+				Log: Log{Level: "debug", Format: LogJSON}, Retention: Retention{Duration(240 * time.Hour)}, OnUnsubscribe: Keep, AllowNetworkFileSystem: true,
+				Limits:         Limits{MaxWaiting: 1, MaxRunning: 1_000_000},
 				TrustedProxies: []Prefix{{netip.MustParsePrefix("10.0.0.0/8")}, {netip.MustParsePrefix("::1/128")}, {netip.MustParsePrefix("192.0.2.1/32")}},
 				Accounts: []Account{{
 					Name: "a-b_1", AppID: "wxb11529c136998cb6", AppSecret: NewSecret("s"), Token: NewSecret("0123456789012345678"),
@@ -188,9 +193,11 @@ accounts:
 		{"variables win", "listen: :1\nlog: {level: warn}\n" + minimal, []string{
 			"ECHOSTR_LISTEN=:2", "ECHOSTR_LOG_LEVEL=error", "ECHOSTR_RETENTION_BODIES=2h", "ECHOSTR_TRUSTED_PROXIES=192.0.2.7, 10.0.0.0/8",
 			"ECHOSTR_ACCOUNTS_0_TOKEN=" + strings.ToLower(goodToken), "ECHOSTR_ACCOUNTS_0_SECRET=t", "ECHOSTR_ACCOUNTS_0_VERIFIED=true", "HOME=/root",
+			"ECHOSTR_STORE=sqlite:/var/lib/echostr/a.db", "ECHOSTR_LIMITS_MAX_RUNNING=7",
 			"ECHOSTR_ADMIN=", "ECHOSTR_CONFIG=x", "ECHOSTR_SERVICE_HOST=10.0.0.1", "ECHOSTR_PORT=tcp://10.0.0.1:80", "ECHOSTR_PORT_80_TCP_ADDR=10.0.0.1", "ECHOSTR_ADMIN_PORT_81_TCP=tcp://10.0.0.1:81",
 		}, func(c *Config) {
 			c.Listen, c.Log.Level, c.Retention.Bodies = ":2", "error", Duration(2*time.Hour)
+			c.Store, c.Limits.MaxRunning = "sqlite:/var/lib/echostr/a.db", 7
 			c.TrustedProxies = []Prefix{{netip.MustParsePrefix("192.0.2.7/32")}, {netip.MustParsePrefix("10.0.0.0/8")}}
 			c.Accounts[0].Token, c.Accounts[0].AppSecret, c.Accounts[0].Verified = NewSecret(strings.ToLower(goodToken)), NewSecret("t"), true
 		}},
@@ -348,6 +355,45 @@ func TestMisspeltVariables(t *testing.T) {
 		_, err := Load(path, env)
 		if text := fmt.Sprint(err); !strings.Contains(text, "ECHOSTR_ACCOUNTS_0_TOKN: this variable names no key") || strings.Count(text, "\n") < 1 || strings.Contains(text, goodToken) {
 			t.Errorf("%q: %v", path, err)
+		}
+	}
+}
+
+func TestDatabase(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ file, store, want string }{
+		{"etc/echostr.yaml", "sqlite:./echostr.db", "etc/echostr.db"},
+		{"etc/echostr.yaml", "sqlite:../data/消息 1.db", "data/消息 1.db"},
+		{"/etc/echostr.yaml", "sqlite:e.db", "/etc/e.db"},
+		{"etc/echostr.yaml", "sqlite:/var/lib/e.db", "/var/lib/e.db"},
+		{"etc/echostr.yaml", "sqlite:///var/lib/e.db", "/var/lib/e.db"},
+		{"echostr.yaml", "sqlite:./echostr.db", "echostr.db"},
+		{"", "sqlite:./echostr.db", "echostr.db"},
+		{"etc/echostr.yaml", "memory:", ""},
+	} {
+		c := &Config{file: tt.file, Store: tt.store}
+		if got := filepath.ToSlash(c.Database()); got != tt.want {
+			t.Errorf("%s in %q: %q, want %q", tt.store, tt.file, got, tt.want)
+		}
+		k := checker{c: c}
+		if k.store(); len(k.errs) > 0 {
+			t.Errorf("%s is refused: %v", tt.store, k.errs)
+		}
+	}
+}
+
+func TestBadStores(t *testing.T) {
+	t.Parallel()
+	for store, want := range map[string]string{
+		"sqlite:": "names no file", "sqlite:data/": "names a folder", "sqlite:.": "names a folder", "sqlite:data/..": "names a folder",
+		"sqlite::memory:": "write memory: alone", "sqlite:file::memory:": "write memory: alone", "memory:x": "write memory: alone",
+		"sqlite://var/e.db": "with one slash", "sqlite:e.db?cache=shared": "question mark", "sqlite:a\x00b": "characters",
+		"sqlite3:e.db": "write sqlite: before", "file:e.db": "write sqlite: before", "postgresql://x": "does not exist yet",
+		"./echostr.db": "is not a store; write sqlite:./echostr.db", "SQLITE:e.db": "is not a store",
+	} {
+		k := checker{c: &Config{Store: store}}
+		if k.store(); len(k.errs) != 1 || k.errs[0].Path != "store" || !strings.Contains(k.errs[0].Text, want) {
+			t.Errorf("%q: %v, want %q", store, k.errs, want)
 		}
 	}
 }

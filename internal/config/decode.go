@@ -24,7 +24,7 @@ func (l *loader) decodeFile(data []byte) bool {
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	// `store: memory:` is the way people write it and not YAML, since a value
 	// must not end in a colon. A blank keeps all columns as they are.
-	data = bareMemory.ReplaceAll(data, []byte("${1}memory ${2}"))
+	data = bareStore.ReplaceAll(data, []byte("${1}${2} ${3}"))
 
 	file, err := parse(data)
 	if err != nil {
@@ -45,7 +45,7 @@ func (l *loader) decodeFile(data []byte) bool {
 	return root == nil || l.mapping(root, reflect.ValueOf(l.cfg).Elem(), "")
 }
 
-var bareMemory = regexp.MustCompile(`(?m)^(store:[ \t]+)memory:([ \t]*\r?$|[ \t]+#)`)
+var bareStore = regexp.MustCompile(`(?m)^(store:[ \t]+)(memory|sqlite):([ \t]*\r?$|[ \t]+#)`)
 
 // parse parses YAML. The parser can panic on odd input.
 func parse(data []byte) (file *ast.File, err error) {

@@ -13,12 +13,14 @@ const (
 
 // Development returns the configuration of `echostr dev`: one unverified
 // account, so that holding is seen, with the demo bot, in mode plain. The
-// log shows everything, so that a developer sees the value of a panic.
+// log shows everything, so that a developer sees the value of a panic. Turns are
+// kept in memory, unless Store is set to something else.
 // It passes [Config.Validate], unlike a file with the same content.
 func Development() *Config {
 	c := &Config{
 		at:          make(map[string]place),
 		development: true,
+		Store:       memoryStore,
 		Log:         Log{Level: "debug"},
 		Accounts: []Account{{
 			Name:           DevelopmentName,

@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"reflect"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -54,7 +53,7 @@ func (k *checker) bad(path, format string, args ...any) {
 }
 
 // span reports a value outside of its bounds.
-func span[T Duration | Size](k *checker, path string, v, lo, hi T, loText, hiText string) {
+func span[T Duration | Size | Count](k *checker, path string, v, lo, hi T, loText, hiText string) {
 	if v < lo || v > hi {
 		k.bad(path, "must lie between %s and %s; choose a value in between, or leave the key out for the default", loText, hiText)
 	}
@@ -69,6 +68,8 @@ func (c *Config) problems(now time.Time) Errors {
 	}
 	k.store()
 	span(k, "retention.bodies", c.Retention.Bodies, Duration(time.Hour), Duration(3660*24*time.Hour), "1h", "3660d")
+	span(k, "limits.max_waiting", c.Limits.MaxWaiting, 1, maxCount, "1", "1000000")
+	span(k, "limits.max_running", c.Limits.MaxRunning, 1, maxCount, "1", "1000000")
 	if len(c.Accounts) == 0 {
 		k.bad("accounts", "no account is given; paste the output of %s here", newAccount)
 	}
@@ -102,17 +103,6 @@ func sameAddress(a, b string) bool {
 func everywhere(host string) bool {
 	a, err := netip.ParseAddr(host)
 	return host == "" || err == nil && a.IsUnspecified()
-}
-
-func (k *checker) store() {
-	scheme, _, _ := strings.Cut(k.c.Store, ":")
-	switch {
-	case k.c.Store == "memory:":
-	case slices.Contains([]string{"sqlite", "sqlite3", "postgres", "postgresql"}, scheme):
-		k.bad("store", "this engine does not exist yet; today there is only memory:, which forgets everything when the process ends")
-	default:
-		k.bad("store", "is not a store; write memory:, the only one that exists today")
-	}
 }
 
 func (k *checker) account(i int, now time.Time) {

@@ -154,6 +154,21 @@ func (s Size) String() string {
 	return strconv.FormatInt(int64(s), 10)
 }
 
+// Count is a number of things.
+type Count int
+
+const maxCount = 1_000_000
+
+// UnmarshalText reads a whole number.
+func (c *Count) UnmarshalText(text []byte) error {
+	n, err := strconv.ParseInt(string(text), 10, 32)
+	if err != nil {
+		return errors.New("is not a whole number; write digits alone, such as 10000")
+	}
+	*c = Count(n)
+	return nil
+}
+
 // Prefix is one entry of trusted_proxies: an address or a range of them.
 type Prefix struct{ netip.Prefix }
 

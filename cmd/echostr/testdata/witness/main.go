@@ -1,6 +1,7 @@
 // Witness is `echostr serve` with a bot that leaves a witness: for every start
 // of its handler it appends the key and the attempt to a file, outside of all
-// that the server knows about itself. The end-to-end test counts the lines.
+// that the server knows about itself. The end-to-end tests count the lines. A text
+// message "kill -9" kills the process, as a handler with a fatal error does.
 //
 //	witness CONFIG FILE DELAY
 package main
@@ -41,14 +42,25 @@ func run(ctx context.Context, configuration, file, wait string) error {
 		return err
 	}
 	sample := bots.Sample()
-	srv, err := server.New(cfg, &server.Options{Handler: echostr.HandlerFunc(func(ctx context.Context, m echostr.Message) (echostr.Reply, error) {
+	opts := &server.Options{WaitLock: 10 * time.Second, Handler: echostr.HandlerFunc(func(ctx context.Context, m echostr.Message) (echostr.Reply, error) {
 		turn, _ := echostr.TurnFrom(ctx)
 		if _, err := fmt.Fprintf(witness, "%s %s %d %s\n", turn.Account(), turn.Key(), turn.Attempt(), m.Head().FromUserName); err != nil {
 			return nil, err
 		}
+		if text, ok := m.(*echostr.TextMessage); ok && text.Content == "kill -9" {
+			self, err := os.FindProcess(os.Getpid())
+			if err != nil {
+				return nil, err
+			}
+			return nil, self.Kill()
+		}
 		time.Sleep(delay)
 		return sample.Handle(ctx, m)
-	})})
+	})}
+	if err := opts.Inherit(); err != nil {
+		return err
+	}
+	srv, err := server.New(cfg, opts)
 	if err != nil {
 		return err
 	}

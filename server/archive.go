@@ -1,0 +1,141 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/echostr/echostr/store"
+	"github.com/echostr/echostr/store/sqlite"
+)
+
+// Archive answers the questions of [Client] from a database file. It writes nothing
+// and needs no lock, so it does not matter whether a server runs.
+type Archive struct{ db *sqlite.Reader }
+
+// OpenArchive opens the database file at path, which must exist.
+func OpenArchive(ctx context.Context, path string) (*Archive, error) {
+	db, err := sqlite.OpenReader(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	return &Archive{db}, nil
+}
+
+// Turns is [Client.Turns].
+func (a *Archive) Turns(ctx context.Context, f TurnFilter) ([]Turn, error) {
+	return turnsOf(ctx, a.db, f)
+}
+
+// Turn is [Client.Turn].
+func (a *Archive) Turn(ctx context.Context, key string) (*Turn, error) {
+	return turnOf(ctx, a.db, key)
+}
+
+// Close releases the file.
+func (a *Archive) Close() error { return a.db.Close() }
+
+// lister is what lists need of a store.
+type lister interface {
+	List(ctx context.Context, f store.Filter) ([]store.Turn, error)
+}
+
+// reader is what questions about turns need of a store.
+type reader interface {
+	lister
+	Get(ctx context.Context, key store.Key) (store.Turn, error)
+}
+
+func turnsOf(ctx context.Context, st lister, f TurnFilter) ([]Turn, error) {
+	if f.Limit <= 0 {
+		f.Limit = defaultTurns
+	}
+	rows, err := st.List(ctx, store.Filter{
+		Account: f.Account, OpenID: f.User, States: f.States, Since: f.Since, Until: f.Until, Limit: min(f.Limit, maxTurns),
+	})
+	if err != nil {
+		return nil, err
+	}
+	turns := make([]Turn, len(rows))
+	for i := range rows {
+		turns[i] = newTurn(&rows[i])
+	}
+	return turns, nil
+}
+
+// What is wrong with a key.
+var (
+	errBadKey  = errors.New("a key has 40 hexadecimal digits, of which the first 8 or more must be given; copy it from `echostr turn ls`")
+	errNoTurn  = errors.New("there is no such turn, or not any more; `echostr turn ls` lists those that are there")
+	errManyKey = errors.New("several turns have a key that begins like this")
+)
+
+// turnOf returns the turn whose key is key, or begins with it.
+func turnOf(ctx context.Context, st reader, key string) (*Turn, error) {
+	key = strings.ToLower(key)
+	row, err := store.Turn{}, error(nil)
+	if whole, parseErr := store.ParseKey(key); parseErr == nil {
+		row, err = st.Get(ctx, whole)
+	} else {
+		row, err = findTurn(ctx, st, key)
+	}
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil, errNoTurn
+	case err != nil:
+		return nil, err
+	}
+	t := newTurn(&row)
+	t.Reply = row.Reply
+	if utf8.ValidString(row.Body) {
+		t.Body = row.Body
+	} else {
+		t.RawBody = []byte(row.Body)
+	}
+	return &t, nil
+}
+
+const (
+	minKey    = 8    // digits: those of the time
+	findLimit = 5000 // turns that are looked through at once
+)
+
+// findTurn looks for the turn whose key begins with prefix. A key begins with the
+// second at which WeChat says the message was sent. It was received soon after, unless it is an old one that
+// was sent again or one that says no time: those are looked for among the youngest.
+func findTurn(ctx context.Context, st lister, prefix string) (store.Turn, error) {
+	padded := prefix + strings.Repeat("0", max(0, 2*len(store.Key{})-len(prefix)))
+	first, err := store.ParseKey(padded)
+	if err != nil || len(prefix) < minKey {
+		return store.Turn{}, errBadKey
+	}
+	sent := first.Time()
+	for _, f := range []store.Filter{
+		{Since: sent.Add(-2 * time.Second), Until: sent.Add(20 * time.Second)},
+		{Since: sent.Add(-10 * time.Minute), Until: sent.Add(time.Hour)},
+		{},
+	} {
+		f.Limit = findLimit
+		rows, err := st.List(ctx, f)
+		if err != nil {
+			return store.Turn{}, err
+		}
+		var found []store.Turn
+		for i := range rows {
+			if strings.HasPrefix(rows[i].Key.String(), prefix) {
+				found = append(found, rows[i])
+			}
+		}
+		switch len(found) {
+		case 0:
+			continue
+		case 1:
+			return found[0], nil
+		}
+		return store.Turn{}, fmt.Errorf("%w; give more of it, like %s", errManyKey, found[0].Key)
+	}
+	return store.Turn{}, store.ErrNotFound
+}

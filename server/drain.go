@@ -1,0 +1,106 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/echostr/echostr/store"
+)
+
+// handOverTime is how long a Server with an inherited listener goes on when it is told to
+// stop. New pushes wait meanwhile, and WeChat cuts them after five seconds; within
+// this time every push that is open gets its answer, or is held for the next one.
+const handOverTime = 4500 * time.Millisecond
+
+func (s *Server) drainTime() time.Duration {
+	if s.opts.Inherited {
+		return min(s.opts.DrainTime, handOverTime)
+	}
+	return s.opts.DrainTime
+}
+
+// drain ends everything. What is not finished in time is no error: WeChat
+// pushes it again, or a store that outlives the process has it.
+func (s *Server) drain(pushes, admin *http.Server, cause error) error {
+	s.draining.Store(true)
+	atMost := s.drainTime()
+	ctx, end := s.drainContext(atMost, cause)
+	defer end(nil)
+	warn := func(text string, err error) {
+		if err != nil && !errors.Is(context.Cause(ctx), store.ErrBroken) {
+			s.logger.Warn(text, slog.Any("error", err))
+		}
+	}
+	if s.opts.Inherited {
+		// Whoever comes next has the socket: from now on new pushes are his.
+		pushes.SetKeepAlivesEnabled(false)
+		s.listener.Close()
+		warn("messages were still under way when it was time for the next process; it starts them again", s.callback.Settle(ctx))
+	} else {
+		settling, settled := context.WithTimeout(ctx, atMost*9/10)
+		warn("messages were still under way when the time to drain was nearly over", s.callback.Settle(settling))
+		settled()
+	}
+	if err := pushes.Shutdown(ctx); err != nil {
+		pushes.Close()
+		warn("pushes were still open when the time to drain was over", err)
+	}
+	warn("handlers were still running when the time to drain was over", s.callback.Shutdown(ctx))
+	if s.janitor != nil {
+		s.stopJanitor()
+	}
+	admin.Close() // last, so that /readyz says 503 as long as it drains
+	broken := context.Cause(ctx)
+	if err := s.store.Close(); err != nil && !errors.Is(broken, store.ErrBroken) {
+		return fmt.Errorf("close the store: %w", err)
+	}
+	if errors.Is(broken, store.ErrBroken) && !errors.Is(cause, store.ErrBroken) {
+		s.logger.Error("the storage broke while the server was draining", slog.Any("error", broken))
+		return fmt.Errorf("%w: %w", ErrFatal, broken)
+	}
+	s.logger.Info("drained")
+	return nil
+}
+
+// drainContext ends after atMost, and at once when the storage breaks, or has
+// broken: then nothing can be stored any more, and so nothing be answered.
+func (s *Server) drainContext(atMost time.Duration, cause error) (context.Context, context.CancelCauseFunc) {
+	ctx, end := context.WithCancelCause(context.Background())
+	if errors.Is(cause, store.ErrBroken) {
+		end(cause)
+		return ctx, end
+	}
+	timer := time.AfterFunc(atMost, func() { end(context.DeadlineExceeded) })
+	go func() {
+		defer timer.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case err := <-s.fatal:
+				if errors.Is(err, store.ErrBroken) {
+					end(err)
+				}
+			}
+		}
+	}()
+	return ctx, end
+}
+
+// startJanitor has the janitor work until stopJanitor.
+func (s *Server) startJanitor() {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.janitor.run(ctx)
+	}()
+	s.stopJanitor = func() {
+		cancel()
+		<-done
+	}
+}

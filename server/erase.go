@@ -1,0 +1,122 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/echostr/echostr/store"
+	"github.com/echostr/echostr/store/sqlite"
+)
+
+// Erasure is the answer of /api/v1/erase: what was erased of a user. Only
+// salted keys stay of these messages, until their retention ends: P10.
+type Erasure struct {
+	// Turns counts the messages, of all accounts.
+	Turns int `json:"turns"`
+	// Accounts counts them by account.
+	Accounts map[string]int `json:"accounts"`
+}
+
+// erasureRequest is the body of POST /api/v1/erase.
+type erasureRequest struct {
+	Account string `json:"account,omitempty"`
+	OpenID  string `json:"openid"`
+}
+
+// eraser is what an erasure needs of a store.
+type eraser interface {
+	lister
+	Erase(ctx context.Context, account, openID string, before time.Time) (int, error)
+}
+
+// eraseUser erases what a user has sent until now, to one account or, if account is empty, to
+// any: also to accounts that are not configured any more.
+func eraseUser(ctx context.Context, st eraser, account, openID string) (Erasure, error) {
+	done := Erasure{Accounts: make(map[string]int)}
+	before := time.Now().Add(time.Millisecond) // that of the store is coarser
+	for {
+		rows, err := st.List(ctx, store.Filter{Account: account, OpenID: openID, Until: before})
+		if err != nil || len(rows) == 0 {
+			return done, err
+		}
+		var accounts []string
+		for i := range rows {
+			if !slices.Contains(accounts, rows[i].Account) {
+				accounts = append(accounts, rows[i].Account)
+			}
+		}
+		for _, a := range accounts {
+			n, err := st.Erase(ctx, a, openID, before)
+			if err != nil {
+				return done, err
+			}
+			if n == 0 { // so the list would come again
+				return done, fmt.Errorf("the messages of account %q that are there are not erased by the store; please report this", a)
+			}
+			done.Accounts[a] += n
+			done.Turns += n
+		}
+	}
+}
+
+func (s *Server) erase(w http.ResponseWriter, r *http.Request) {
+	var req erasureRequest
+	in := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4<<10))
+	in.DisallowUnknownFields()
+	if err := in.Decode(&req); err != nil || req.OpenID == "" {
+		answerError(w, http.StatusBadRequest, `send {"openid": "..."} as JSON, and "account" too if the messages to one account only are to be erased`)
+		return
+	}
+	done, err := eraseUser(r.Context(), s.callbackStore(), req.Account, req.OpenID)
+	if err != nil {
+		answerError(w, http.StatusServiceUnavailable, err.Error())
+		return
+	}
+	if done.Turns == 0 && req.Account != "" && !s.hasAccount(req.Account) {
+		answerError(w, http.StatusNotFound, fmt.Sprintf("there is no account %q", req.Account))
+		return
+	}
+	s.logger.InfoContext(r.Context(), "what a user had sent was erased on request", slog.Int("messages", done.Turns))
+	answerJSON(w, http.StatusOK, done)
+}
+
+func (s *Server) hasAccount(name string) bool {
+	for i := range s.cfg.Accounts {
+		if s.cfg.Accounts[i].Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// Erase erases what a user has sent until now, to one account or, if account is
+// empty, to any. From the files of the database it is gone within a minute.
+func (c *Client) Erase(ctx context.Context, account, openID string) (Erasure, error) {
+	var done Erasure
+	err := c.do(ctx, http.MethodPost, "/api/v1/erase", erasureRequest{account, openID}, &done)
+	return done, err
+}
+
+// EraseOffline is [Client.Erase] while no server runs. It opens the database of the
+// configuration itself, which is refused while another process has it, and leaves
+// nothing of what was erased in the files.
+//
+// The error wraps [ErrConfig] if the database cannot be used.
+func EraseOffline(ctx context.Context, cfg *Config, account, openID string) (_ Erasure, err error) {
+	db, err := openDatabase(ctx, cfg, sqlite.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return Erasure{}, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	done, err := eraseUser(ctx, db, account, openID)
+	if err != nil {
+		return done, err
+	}
+	return done, db.Tidy(ctx)
+}

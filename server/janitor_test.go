@@ -1,0 +1,197 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/echostr/echostr/store"
+	"github.com/echostr/echostr/store/memory"
+)
+
+// diary is a store in memory that writes down when it was told to expire and to tidy.
+type diary struct {
+	store.Store
+
+	mu      sync.Mutex
+	began   time.Time
+	lines   []string
+	removed int
+	err     error
+}
+
+func newDiary() *diary {
+	return &diary{Store: memory.New(memory.Config{Keep: 1000 * time.Hour, Now: time.Now}), began: time.Now()}
+}
+
+func (d *diary) write(format string, args ...any) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.lines = append(d.lines, time.Since(d.began).String()+" "+fmt.Sprintf(format, args...))
+	return d.err
+}
+
+func (d *diary) Expire(_ context.Context, bodies, rows time.Time) (int, error) {
+	return d.removed, d.write("expire %v %v", time.Since(bodies), time.Since(rows))
+}
+
+func (d *diary) Tidy(context.Context) error { return d.write("tidy") }
+
+// tear empties the diary and says how calls end from now on.
+func (d *diary) tear(err error) (lines []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	lines, d.lines, d.began, d.err = d.lines, nil, time.Now(), err
+	return lines
+}
+
+// work has a janitor work for some time.
+func work(d *diary, bodies time.Duration, during func(j *janitor)) string {
+	var log bytes.Buffer
+	j := newJanitor(d, bodies, slog.New(slog.NewTextHandler(&log, nil)))
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); j.run(ctx) }()
+	during(j)
+	cancel()
+	<-done
+	return log.String()
+}
+
+func TestJanitor(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		d := newDiary()
+		night := time.Until(nextNight(time.Now()))
+		log := work(d, 30*24*time.Hour, func(*janitor) { time.Sleep(night + time.Second) })
+		var tidied, expired []string
+		for _, line := range d.lines {
+			if strings.HasSuffix(line, " tidy") {
+				tidied = append(tidied, line)
+			} else {
+				expired = append(expired, line)
+			}
+		}
+		if diff := cmp.Diff([]string{"1m0s tidy", night.String() + " tidy"}, tidied); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+		var want []string
+		for at := time.Minute; at <= night; at += time.Hour {
+			want = append(want, at.String()+" expire 720h0m0s 720h0m0s")
+		}
+		if diff := cmp.Diff(want, expired); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+		if log != "" {
+			t.Errorf("nothing was removed and the log says\n%s", log)
+		}
+	})
+}
+
+// P7: that there was a message stays known for seven days at least.
+func TestJanitorKeepsKeys(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		d := newDiary()
+		d.removed = 12
+		log := work(d, time.Hour, func(*janitor) { time.Sleep(2 * time.Minute) })
+		if !strings.Contains(strings.Join(d.lines, "\n"), "expire 1h0m0s 168h0m0s") {
+			t.Errorf("%q", d.lines)
+		}
+		if !strings.Contains(log, "messages=12") {
+			t.Errorf("the log says\n%s", log)
+		}
+	})
+}
+
+// P10: erasures are tidied up after soon, and together.
+func TestJanitorAfterErasures(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		d := newDiary()
+		st := watched{Store: d}
+		work(d, 30*24*time.Hour, func(j *janitor) {
+			st.janitor = j
+			time.Sleep(10 * time.Minute)
+			d.tear(nil)
+			claim(t, st, "oSomebody")
+			for range 3 {
+				if _, err := st.Erase(t.Context(), "demo", "oSomebody", time.Now().Add(time.Second)); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(time.Second)
+			}
+			if _, err := st.Erase(t.Context(), "demo", "oNobody", time.Now()); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(30 * time.Minute)
+		})
+		if diff := cmp.Diff([]string{"10s tidy"}, d.lines); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+	})
+}
+
+func TestJanitorTriesAgain(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		d := newDiary()
+		d.err = errors.New("no space")
+		var lines []string
+		log := work(d, 30*24*time.Hour, func(*janitor) {
+			time.Sleep(150 * time.Second)
+			lines = d.tear(nil)
+			time.Sleep(10 * time.Minute)
+		})
+		tidied := 0
+		for _, line := range append(lines, d.lines...) {
+			if strings.HasSuffix(line, "tidy") {
+				tidied++
+			}
+		}
+		if tidied != 3 || strings.Count(log, "no space") != 3 { // with the one of Expire
+			t.Errorf("%q %q\n%s", lines, d.lines, log)
+		}
+		d.err = store.ErrBroken
+		if log := work(d, time.Hour, func(*janitor) { time.Sleep(time.Minute + time.Second) }); log != "" {
+			t.Errorf("what others report is reported again:\n%s", log)
+		}
+	})
+}
+
+func TestNextNight(t *testing.T) {
+	t.Parallel()
+	shanghai := time.FixedZone("", 8*3600)
+	for in, want := range map[string]string{
+		"2026-03-01T00:00:00": "2026-03-01T04:00:00", "2026-03-01T03:59:59": "2026-03-01T04:00:00",
+		"2026-03-01T04:00:00": "2026-03-02T04:00:00", "2026-12-31T23:00:00": "2027-01-01T04:00:00",
+	} {
+		now, err := time.ParseInLocation("2006-01-02T15:04:05", in, shanghai)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := nextNight(now).Format("2006-01-02T15:04:05"); got != want {
+			t.Errorf("after %s comes %s, want %s", in, got, want)
+		}
+	}
+}
+
+// claim puts a finished turn of a user into a store.
+func claim(t *testing.T, st store.Store, openID string) store.Key {
+	t.Helper()
+	now := time.Now()
+	key := store.NewKeyer([]byte(openID)).Key([32]byte{1}, now.Unix(), now)
+	ops := []store.Op{{Turn: store.Turn{Key: key, Account: "demo", OpenID: openID, MsgType: "text", Body: "a body", CreateTime: now.Unix(), ReceivedAt: now.UTC(), State: store.Silent, Attempt: 1, FinishedAt: now.UTC()}}}
+	if err := st.Claim(t.Context(), ops); err != nil || !ops[0].OK {
+		t.Fatalf("%v %v", err, ops[0].Err)
+	}
+	return key
+}
