@@ -46,50 +46,53 @@ func (s *Store) Expire(ctx context.Context, bodies, rows time.Time) (removed int
 		return 0, err
 	}
 	for after := int64(math.MinInt64); ; {
-		n, last, err := s.expireChunk(ctx, after, millis(bodies), millis(rows))
-		if removed += n; err != nil || last == after {
+		chunk, err := s.expireChunk(ctx, after, millis(bodies), millis(rows))
+		if removed += chunk.removed; err != nil || chunk.found < expiryChunk {
 			return removed, err
 		}
-		after = last
+		// What has changed does not come again, so a moment with many turns is
+		// gone through to its end.
+		if after = chunk.last; chunk.changed == 0 {
+			after++
+		}
 	}
 }
 
-// expireChunk expires some turns that were received after a moment, and returns
-// when the last of them was.
-func (s *Store) expireChunk(ctx context.Context, after, bodies, rows int64) (removed int, last int64, err error) {
+// expired is what became of one chunk.
+type expired struct {
+	found, changed, removed int
+	last                    int64 // when the youngest of them was received
+}
+
+// expireChunk expires some turns that were received after a moment.
+func (s *Store) expireChunk(ctx context.Context, after, bodies, rows int64) (c expired, err error) {
 	// The turns are looked for beside the writer.
 	var ids []int64
-	last = after
 	err = s.query(ctx, func(next scanner) error {
 		var id int64
-		err := next(&id, &last)
+		err := next(&id, &c.last)
 		ids = append(ids, id)
 		return err
 	}, `SELECT id, received_at FROM turn INDEXED BY turn_received WHERE received_at >= ? AND received_at < ? AND state > 1
 		AND (received_at < ? OR openid <> '' OR body IS NOT NULL OR reply IS NOT NULL) ORDER BY received_at LIMIT ?`, after, max(bodies, rows), rows, expiryChunk)
-	if err != nil || len(ids) == 0 {
-		return 0, last, s.fault(err)
-	}
-	if len(ids) == expiryChunk && last == after {
-		last++ // a moment with more turns than one chunk: the rest is left for the next time
+	if c.found = len(ids); err != nil || c.found == 0 {
+		return c, s.fault(err)
 	}
 	err = s.writer.submit(ctx, alone, nil, func() error {
-		removed = 0
+		c.changed, c.removed = 0, 0
 		for _, id := range ids {
 			n, err := s.writer.exec(`DELETE FROM turn WHERE id = ? AND received_at < ? AND state > 1`, id, rows)
-			if err != nil {
-				return err
+			c.removed += n
+			if err == nil && n == 0 {
+				n, err = s.writer.exec(expireTurn, id)
 			}
-			if removed += n; n > 0 {
-				continue
-			}
-			if _, err := s.writer.exec(expireTurn, id); err != nil {
+			if c.changed += n; err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	return removed, last, err
+	return c, err
 }
 
 // Tidy moves the WAL into the database and empties it, so that what was erased or
