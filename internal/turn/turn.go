@@ -88,6 +88,8 @@ type State struct {
 	Open []Push
 	// Running says that this process runs the newest attempt.
 	Running bool
+
+	attempt int // that it started last
 }
 
 // Push is an open push.
@@ -310,7 +312,7 @@ func (t *step) touch() {
 
 // start begins the newest attempt in this process.
 func (t *step) start() {
-	t.Running = true
+	t.Running, t.attempt = true, t.Row.Attempt
 	t.do(Effect{Do: Start})
 }
 
@@ -485,7 +487,9 @@ func (t *step) ownerLost() {
 // changed takes in a row that was read anew.
 func (t *step) changed() {
 	mine := t.Row.State == store.Running && t.Row.Owner == t.ev.Self
-	if t.Running && !mine {
+	if t.Running && (!mine || t.attempt != t.Row.Attempt) {
+		// Somebody else runs it, or this process under a claim of its own whose
+		// commit was answered by an error.
 		t.Running = false
 		t.do(Effect{Do: Cancel})
 	}

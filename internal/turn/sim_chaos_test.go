@@ -1,0 +1,117 @@
+package turn
+
+import (
+	"reflect"
+	"time"
+
+	"github.com/echostr/echostr/store"
+)
+
+// wreck breaks something, and comes again, until the world's end is near.
+func (s *sim) wreck() {
+	if s.now > s.end {
+		return
+	}
+	n := s.nodes[s.rng.IntN(len(s.nodes))]
+	switch k := s.rng.IntN(100); {
+	case k < 50:
+		n.crash()
+	case k < 55: // a power cut: all at once
+		for _, n := range s.nodes {
+			n.crash()
+		}
+	case k < 68:
+		if n.up && !n.paused {
+			s.reached.Pauses++
+			d := s.between(100*time.Millisecond, 4*time.Second)
+			if s.chance(.4) {
+				s.reached.LongPauses++
+				d = s.between(store.Lease, 3*store.Lease)
+			}
+			n.pause(d)
+		}
+	case k < 82:
+		s.outage(n)
+	case k < 92:
+		s.jump()
+	default:
+		s.disk.erase(s.msgs[s.rng.IntN(len(s.msgs))])
+	}
+	s.after(s.between(10*time.Millisecond, 9*time.Second), s.wreck)
+}
+
+// outage takes the store away from one process, or from all.
+func (s *sim) outage(n *node) {
+	d := s.between(50*time.Millisecond, 3*time.Second)
+	if s.chance(.3) {
+		d = s.between(3*time.Second, 25*time.Second)
+	}
+	s.reached.Outages++
+	for _, other := range s.nodes {
+		if other.cutOff || other != n && s.chance(.5) {
+			continue
+		}
+		s.tell(nil, "node %d cannot reach the store for %v", other.index, d)
+		other.cutOff = true
+		other.disturb()
+		s.after(d, func() {
+			other.disturb()
+			other.cutOff = false
+		})
+	}
+}
+
+// jump moves the wall clock of all processes, and back some time later.
+func (s *sim) jump() {
+	s.reached.Jumps++
+	by := []time.Duration{-24 * time.Hour, -time.Hour, -time.Minute, -3 * time.Second, -time.Second, time.Second, 2 * time.Second, 10 * time.Second, time.Hour, 24 * time.Hour}
+	s.wallOff += by[s.rng.IntN(len(by))]
+	s.tell(nil, "the wall clock is wrong by %v", s.wallOff)
+	for _, m := range s.msgs {
+		if m.at <= s.now && !m.over {
+			m.disturbed = true
+		}
+	}
+	s.after(s.between(time.Second, 10*time.Second), func() { s.wallOff = 0 })
+}
+
+// reached counts what worlds have come upon, so that one can see that it was there.
+type reached struct {
+	Worlds      int `json:"worlds"`
+	Messages    int `json:"messages"`
+	Pushes      int `json:"pushes"`
+	Retries     int `json:"retries"`
+	Overlaps    int `json:"overlaps"`
+	Duplicates  int `json:"duplicates"`
+	FirstLost   int `json:"first_lost"`
+	Pure        int `json:"pure"`
+	Starts      int `json:"starts"`
+	Crashes     int `json:"crashes"`
+	Restarts    int `json:"restarts"`
+	LostLeases  int `json:"lost_leases"`
+	Pauses      int `json:"pauses"`
+	LongPauses  int `json:"pauses_beyond_lease"`
+	Outages     int `json:"outages"`
+	Commits     int `json:"commits"`
+	Conflicts   int `json:"conflicts"`
+	LostAnswers int `json:"lost_commit_answers"`
+	StoreErrors int `json:"store_errors"`
+	Jumps       int `json:"clock_jumps"`
+	Replies     int `json:"replies"`
+	Late        int `json:"successes"`
+	Held        int `json:"held"`
+	Replays     int `json:"replays"`
+	Faults      int `json:"fault_notices"`
+	Assumed     int `json:"assumed"`
+	Erased      int `json:"erased"`
+	Interrupted int `json:"interrupted"`
+	Quarantined int `json:"quarantined"`
+	Undisturbed int `json:"undisturbed"`
+}
+
+func (r *reached) add(o *reached) {
+	sum, more := reflect.ValueOf(r).Elem(), reflect.ValueOf(o).Elem()
+	for i := range sum.NumField() {
+		sum.Field(i).SetInt(sum.Field(i).Int() + more.Field(i).Int())
+	}
+}
