@@ -48,15 +48,17 @@ type flight struct {
 // job is an event with what only the callback knows about it.
 type job struct {
 	ev     turn.Event
-	push   *openPush // PushArrived
+	push   *openPush // PushArrived, PushDue
 	reload bool      // read the row first
 	marked int64     // the version that marks have saved, or -1; then there is no event
 }
 
 // post queues an event; a goroutine of its own drives the flight if nobody does.
-func (f *flight) post(ev turn.Event) {
+func (f *flight) post(ev turn.Event) { f.postJob(&job{ev: ev}) }
+
+func (f *flight) postJob(j *job) {
 	f.mu.Lock()
-	if f.enqueue(&job{ev: ev}) {
+	if f.enqueue(j) {
 		f.s.workers.drive(f)
 	}
 }
@@ -189,7 +191,13 @@ func (f *flight) apply(j *job) (start *attempt) {
 		return nil
 	}
 	ev := &j.ev
-	if ev.Kind != turn.PushClosed {
+	switch ev.Kind {
+	case turn.PushClosed:
+	case turn.PushArrived:
+		ev.Now = j.push.now // whenever there is time for it
+	case turn.PushDue:
+		ev.Now, ev.Waited = f.s.clock.now(), time.Since(j.push.entered)
+	default:
 		ev.Now = f.s.clock.now()
 	}
 	if ev.Kind != turn.Result {
@@ -337,7 +345,7 @@ func (f *flight) commit(j *job, row *store.Turn) (store.Turn, fate) {
 		began := time.Now()
 		current, ok, err := *row, false, errBusy
 		// A claim takes its place among the handlers before it waits for the store.
-		f.counted = row.Version == 0 && row.State == store.Running
+		f.counted = row.Version == 0 && row.State == store.Running && !f.state.Running
 		if !f.counted || f.s.stats.running.Add(1) <= int64(f.s.cfg.MaxRunning) {
 			current, ok, err = f.s.save(row)
 		}
@@ -493,7 +501,7 @@ func (f *flight) carryOut(e turn.Effect) *attempt {
 			a.cancel()
 		}
 	case turn.Answer:
-		ans := answer{given: e.Given, retry: e.Retry}
+		ans := answer{given: e.Given, retry: e.Retry, last: e.Last}
 		switch e.Given {
 		case store.GotReply:
 			ans.reply = f.state.Row.Reply

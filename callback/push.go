@@ -43,30 +43,30 @@ func (s *Server) await(w http.ResponseWriter, r *http.Request, p *openPush) {
 	policy := &p.flight.account.policy
 	timer := time.NewTimer(time.Until(p.entered.Add(policy.AnswerBy)))
 	defer timer.Stop()
-	for due := true; ; due = false {
+	answered := p.answered
+	for due := true; ; {
 		select {
-		case ans := <-p.answered:
+		case ans := <-answered:
+			if p.tooLate(ans) {
+				answered = nil
+				continue
+			}
 			s.finish(w, r, p, ans)
 			return
 		case <-r.Context().Done():
 			p.abort(turn.PushClosed)
 		case <-timer.C:
 			if due {
-				p.flight.post(turn.Event{Kind: turn.PushDue, Push: p.id})
+				due = false
+				p.flight.postJob(&job{push: p, ev: turn.Event{Kind: turn.PushDue, Push: p.id}})
 				timer.Reset(time.Until(p.entered.Add(policy.AbortAfter)))
 				continue
 			}
 			// WeChat should have hung up by now: a proxy keeps the connection
 			// open. It must not be answered, or the proxy might pass that on.
 			// The turn is told, and not asked, since the store may be down.
-			select {
-			case ans := <-p.answered:
-				s.finish(w, r, p, ans)
-				return
-			default:
-				s.stats.aborted.Add(1)
-				p.abort(turn.PushOver)
-			}
+			s.stats.aborted.Add(1)
+			p.abort(turn.PushOver)
 		}
 	}
 }
@@ -77,6 +77,19 @@ func (p *openPush) abort(why turn.Kind) {
 	p.leave(time.Since(p.entered))
 	p.flight.post(turn.Event{Kind: why, Push: p.id})
 	panic(http.ErrAbortHandler)
+}
+
+// tooLate reports whether an answer comes when the push's time is over, because the
+// store took its own, and WeChat will try again. Nobody knows whether it would be
+// read; the retry gets the same. R-TIME-BUDGET
+func (p *openPush) tooLate(ans answer) bool {
+	policy := &p.flight.account.policy
+	if ans.last || time.Since(p.entered) <= policy.AnswerBy+policy.Grace {
+		return false
+	}
+	p.flight.mu.Lock()
+	defer p.flight.mu.Unlock()
+	return !p.held
 }
 
 // missGrace is what a push may take beyond its window before that counts as a miss of P5.
@@ -122,6 +135,7 @@ type answer struct {
 	given store.Outcome
 	reply string
 	retry bool // the push is not WeChat's first of the message
+	last  bool // it may be WeChat's last
 }
 
 // write writes the answer to a push, and reports whether it was written

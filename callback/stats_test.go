@@ -45,7 +45,7 @@ func TestDeadlineMisses(t *testing.T) {
 		{name: "held", handler: 7 * time.Second, pushes: 2, held: 1},
 		{name: "held to the end", handler: time.Minute, pushes: 3, held: 2},
 		{name: "success at the end", handler: 7 * time.Second, verified: true, pushes: 1},
-		{name: "slow store", slow: 4700 * time.Millisecond, verified: true, pushes: 1, misses: 1},
+		{name: "slow store", slow: 4700 * time.Millisecond, verified: true, pushes: 2, misses: 1},
 		{name: "store down", down: true, pushes: 3, misses: 3},
 	}
 	for _, test := range tests {

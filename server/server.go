@@ -184,7 +184,7 @@ type Server struct {
 // checked. Connections wait until Run is called, which also releases everything:
 // call it even if ctx has ended.
 //
-// The error wraps [ErrConfig] if no restart will help.
+// The error wraps [ErrConfig] if no restart will help, and [ErrFatal] if the disk has failed.
 func New(cfg *Config, opts *Options) (_ *Server, err error) {
 	s := &Server{cfg: cfg, fatal: make(chan error, 1)}
 	if opts != nil {
@@ -235,7 +235,11 @@ func New(cfg *Config, opts *Options) (_ *Server, err error) {
 	})
 	if err != nil {
 		s.store.Close()
-		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+		kind := ErrConfig
+		if errors.Is(err, store.ErrBroken) {
+			kind = ErrFatal
+		}
+		return nil, fmt.Errorf("%w: %w", kind, err)
 	}
 	return s, nil
 }

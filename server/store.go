@@ -59,6 +59,8 @@ func openDatabase(ctx context.Context, cfg *config.Config, with sqlite.Config) (
 	switch {
 	case errors.Is(err, sqlite.ErrUnusable):
 		return nil, unusableError{err}
+	case errors.Is(err, store.ErrBroken):
+		return nil, fmt.Errorf("%w: %w", ErrFatal, err)
 	case err != nil:
 		return nil, fmt.Errorf("open the store: %w", err)
 	}

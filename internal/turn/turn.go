@@ -7,7 +7,7 @@
 // starts a handler and which push gets the reply is here and nowhere else.
 //
 // The caller (package callback) feeds events, one at a time for each turn, and
-// keeps six rules:
+// keeps seven rules:
 //
 //   - [Effects.Save] comes first. Now: the row is claimed (version 0) or saved,
 //     and the effects are carried out only once that has committed. Lazily: the
@@ -18,6 +18,9 @@
 //     steps OwnerLost if the turn is owned by the old epoch, and then the event again.
 //   - If the store fails, nothing is acknowledged: the caller asks again later
 //     with the same row.
+//   - A push that cannot be WeChat's last, and is not held, is not answered later than
+//     AnswerBy and Grace after its arrival: it is left to WeChat's cut, as if
+//     the answer could not be written. Its retry gets the same. R-TIME-BUDGET
 //   - While another node runs the turn, the caller reads the row from time to time,
 //     and before PushDue, and steps Changed or OwnerLost if it must.
 //   - Open pushes and timers are volatile. They die with the process; the row
@@ -36,6 +39,8 @@ import (
 type Policy struct {
 	// AnswerBy is how long after its arrival a push is answered, or held: R-TIME-BUDGET.
 	AnswerBy time.Duration
+	// Grace is how much later a push may be answered than AnswerBy, at most.
+	Grace time.Duration
 	// AbortAfter is how long after its arrival a held push is given up that
 	// WeChat has not closed by then.
 	AbortAfter time.Duration
@@ -68,6 +73,7 @@ type Policy struct {
 func DefaultPolicy() Policy {
 	return Policy{
 		AnswerBy:    4500 * time.Millisecond,
+		Grace:       50 * time.Millisecond,
 		AbortAfter:  6 * time.Second,
 		Spacing:     5 * time.Second,
 		Slack:       time.Second,
@@ -138,6 +144,8 @@ type Event struct {
 	Push    int  // PushArrived, PushDue, PushOver, PushClosed: the ID
 	Written bool // PushClosed: the response was written completely
 
+	Waited time.Duration // PushDue: how long the push has been open by now
+
 	Lost store.Node // OwnerLost, Unconfirmed: the node that is dead
 
 	// PushArrived. If the turn is new, Row holds what was received, with Seen 0.
@@ -191,6 +199,7 @@ type Effect struct {
 	Push  int           // Answer, Hold, Replay: the ID
 	Given store.Outcome // Answer: GotReply, GotFallback or GotSuccess
 	Retry bool          // Answer: the push is not WeChat's first
+	Last  bool          // Answer: the push may be WeChat's last
 }
 
 // Effects is what a step wants done, in order.
@@ -331,7 +340,7 @@ func (t *step) give(what store.Outcome, which func(*Push) bool) (highest int) {
 		}
 		o.Given = what
 		highest = max(highest, o.Number)
-		t.do(Effect{Do: Answer, Push: o.ID, Given: what, Retry: o.Number > 1})
+		t.do(Effect{Do: Answer, Push: o.ID, Given: what, Retry: o.Number > 1, Last: o.Number >= t.p.LastPush})
 	}
 	if cloned && t.Row.Version == 0 {
 		t.save(Now)
@@ -378,6 +387,9 @@ func (t *step) pushDue() {
 	if t.p.Hold && o.Number < t.p.LastPush && t.Row.Delivery != store.Late {
 		t.do(Effect{Do: Hold, Push: o.ID}) // R-TIME-HOLD
 		return
+	}
+	if t.ev.Waited > t.p.AnswerBy+t.p.Grace && o.Number < t.p.LastPush {
+		return // the store took its time: WeChat is about to hang up, and tries again
 	}
 	// `success` ends WeChat's retries (R-PUSH-STOP), so no push can carry the
 	// reply any more (R-PUSH-LATE).

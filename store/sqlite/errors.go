@@ -14,7 +14,8 @@ import (
 )
 
 // ErrUnusable is wrapped by every error of [Open] and [Restore] that trying again does
-// not help against: somebody has to do what the error says.
+// not help against: somebody has to do what the error says. An error of the disk
+// wraps [store.ErrBroken] instead.
 var ErrUnusable = errors.New("store: the database cannot be used")
 
 // unusable makes an error that wraps ErrUnusable and shows only the sentence.
@@ -32,6 +33,9 @@ func openError(path string, err error) error {
 		return err
 	}
 	switch code := primary(err); {
+	case code == sqlite3.SQLITE_IOERR && !isFull(err), errors.Is(err, syscall.EIO):
+		// Starting again tells what was written and what was not.
+		return fmt.Errorf("%w: %s could not be read or written: %w; look into the system's log for the disk, and start again", store.ErrBroken, path, err)
 	case isFull(err), errors.Is(err, syscall.ENOSPC):
 		return unusable("there is no room on the disk of %s: free some, and start again", path)
 	case code == sqlite3.SQLITE_NOTADB:

@@ -85,8 +85,8 @@ type Store struct {
 var _ store.Store = (*Store)(nil)
 
 // Open opens the database, makes it if it is not there, and brings an older one up
-// to date. It refuses, with [ErrUnusable], what would not keep its promises: see
-// docs/reliability.md.
+// to date. It refuses, with [ErrUnusable], what would not keep its promises (see
+// docs/reliability.md); an error of the disk wraps [store.ErrBroken].
 func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
