@@ -1,13 +1,15 @@
-# `make` alone lists the targets. FUZZTIME is the time of each fuzz target.
+# `make` alone lists the targets. FUZZTIME is the time of each fuzz target; CHAOS is
+# -full, or -short for three minutes.
 
 FUZZTIME ?= 30s
+CHAOS    ?= -full
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test race fuzz bench lint fmt build
+.PHONY: help run test race fuzz sim chaos mutants bench lint fmt build
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: build ## start echostr with a development account and the demo bot
 	@exec bin/echostr dev
@@ -28,6 +30,16 @@ fuzz: ## run every fuzz target for FUZZTIME (30s)
 		done; \
 	done; \
 	test $$found = 1 || { echo "no fuzz target was found" >&2; exit 1; }
+
+sim: ## run a million messages through the rules of internal/turn, with 20 seeds
+	go test ./internal/turn -run 'TestSimulation$$' -v -timeout 30m -sim.messages 1000000 -sim.seeds 20
+
+chaos: ## break the real server in all the ways that this machine can, about ten minutes
+	go build -o bin/wxchaos ./internal/chaos/wxchaos
+	bin/wxchaos all $(CHAOS)
+
+mutants: ## break the code on purpose: every mistake must be found, about ten minutes
+	go run ./internal/mutants
 
 bench: ## run the benchmarks, then print the ratios to bare net/http
 	go test -run '^$$' -bench . -benchmem ./...

@@ -1,0 +1,91 @@
+package chaos
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	_ "modernc.org/sqlite" // integrity_check without our own code
+
+	"github.com/echostr/echostr/store"
+	"github.com/echostr/echostr/store/sqlite"
+)
+
+// readRows reads all turns that were received from since on, a slice of time at a
+// time, since a list has a limit.
+func readRows(ctx context.Context, path string, since time.Time) ([]Row, error) {
+	r, err := sqlite.OpenReader(ctx, path)
+	if err != nil {
+		return nil, fmt.Errorf("read the database: %w", err)
+	}
+	defer r.Close()
+	var rows []Row
+	const slice = 10 * time.Second
+	for from, end := since.Truncate(time.Second), time.Now().Add(time.Minute); from.Before(end); from = from.Add(slice) {
+		turns, err := r.List(ctx, store.Filter{Since: from, Until: from.Add(slice), Limit: 10_000_000})
+		if err != nil {
+			return nil, fmt.Errorf("read the database: %w", err)
+		}
+		for i := range turns {
+			rows = append(rows, rowOf(&turns[i]))
+		}
+	}
+	return rows, nil
+}
+
+// rowOf takes from a turn what the checker looks at. What message it is stands in the
+// body, which is read by a pattern and not by the server's code.
+func rowOf(t *store.Turn) Row {
+	r := Row{
+		Key: t.Key.String(), Account: t.Account, User: t.OpenID, State: t.State.String(), Attempt: t.Attempt,
+		Reason: t.Reason, Delivery: t.Delivery.String(), Received: t.ReceivedAt, Finished: t.FinishedAt,
+	}
+	if do, ok := parseInstruction(t.Body); ok {
+		kind := element(t.Body, "MsgType")
+		if kind == "event" {
+			kind = strings.ToUpper(element(t.Body, "Event"))
+		}
+		r.ID = kind + "/" + do.Mark
+	}
+	r.Reply, r.To = element(t.Reply, "Content"), element(t.Reply, "ToUserName")
+	return r
+}
+
+var elementPattern = regexp.MustCompile(`<([A-Za-z]+)>(?:<!\[CDATA\[)?([^<\]]*)`)
+
+// element is the text of the first element with a name, if it is as simple as in all
+// documents that the harness and the bot make.
+func element(document, name string) string {
+	for _, m := range elementPattern.FindAllStringSubmatch(document, -1) {
+		if m[1] == name {
+			return m[2]
+		}
+	}
+	return ""
+}
+
+// integrity is what PRAGMA integrity_check says, in one string: "ok", if all is well.
+func integrity(ctx context.Context, path string) (string, error) {
+	db, err := sql.Open("sqlite", "file:"+path+"?mode=ro&_pragma=busy_timeout(10000)")
+	if err != nil {
+		return "", err
+	}
+	defer db.Close()
+	rows, err := db.QueryContext(ctx, "PRAGMA integrity_check(5)")
+	if err != nil {
+		return "", fmt.Errorf("integrity_check: %w", err)
+	}
+	defer rows.Close()
+	var all []string
+	for rows.Next() {
+		var line string
+		if err := rows.Scan(&line); err != nil {
+			return "", err
+		}
+		all = append(all, line)
+	}
+	return strings.Join(all, "; "), rows.Err()
+}

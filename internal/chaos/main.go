@@ -1,0 +1,244 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// scenario is one command of wxchaos.
+type scenario struct {
+	name, does string
+	rate       float64
+	needs      []string // what the machine must have: see need
+	// flags registers the scenario's own flags and returns what runs it, and its
+	// parameters.
+	flags func(f *flag.FlagSet) (do func(context.Context, *run) error, parameters func() map[string]any)
+	// short and full are the flags of `wxchaos all`, once or several times.
+	short, full [][]string
+}
+
+var scenarios = []*scenario{
+	{
+		name: "kill", does: "kill -9 at random moments under load", rate: 500,
+		flags: func(f *flag.FlagSet) (func(context.Context, *run) error, func() map[string]any) {
+			o := killOptions{}
+			f.IntVar(&o.Kills, "kills", 30, "kills")
+			f.DurationVar(&o.P99, "p99", 300*time.Millisecond, "bound of the time from start to first 200, for 99 of 100")
+			return func(ctx context.Context, r *run) error { return killLoop(ctx, r, o) },
+				func() map[string]any { return map[string]any{"kills": o.Kills} }
+		},
+		short: [][]string{{"-kills", "30"}}, full: [][]string{{"-kills", "200"}},
+	},
+	{
+		name: "powercut", does: "the power of the database's file system fails under load", rate: 800, needs: []string{needRoot, needLoop, needMkfs},
+		flags: func(f *flag.FlagSet) (func(context.Context, *run) error, func() map[string]any) {
+			o := cutOptions{}
+			f.IntVar(&o.Cuts, "cuts", 20, "power cuts")
+			f.BoolVar(&o.Control, "control", false, "with a bot that does not flush (the mutant M2), which must lose something")
+			f.Int64Var(&o.SizeMiB, "size", 512, "size of the file system in MiB")
+			return func(ctx context.Context, r *run) error { return powerCut(ctx, r, o) },
+				func() map[string]any { return map[string]any{"cuts": o.Cuts, "control": o.Control} }
+		},
+		short: [][]string{{"-cuts", "20"}, {"-control", "-cuts", "5"}},
+		full:  [][]string{{"-cuts", "100"}, {"-control", "-cuts", "10"}},
+	},
+	{
+		name: "diskfull", does: "the disk is full for a while", rate: 100, needs: []string{needRoot},
+		flags: func(f *flag.FlagSet) (func(context.Context, *run) error, func() map[string]any) {
+			o := fullOptions{}
+			f.IntVar(&o.SizeMiB, "size", 8, "size of the file system in MiB")
+			f.DurationVar(&o.For, "for", 8*time.Second, "how long it is full at least, and how long it goes on after that")
+			return func(ctx context.Context, r *run) error { return diskFull(ctx, r, o) },
+				func() map[string]any { return map[string]any{"size_mib": o.SizeMiB, "for": o.For.String()} }
+		},
+		short: [][]string{{"-for", "8s"}}, full: [][]string{{"-for", "60s", "-rate", "30"}},
+	},
+	{
+		name: "slowdisk", does: "every flush takes 2 s longer", rate: 300, needs: []string{needStrace},
+		flags: func(f *flag.FlagSet) (func(context.Context, *run) error, func() map[string]any) {
+			o := slowOptions{}
+			f.DurationVar(&o.Delay, "delay", 2*time.Second, "how much longer a flush takes")
+			f.DurationVar(&o.For, "for", 10*time.Second, "how long messages come in")
+			return func(ctx context.Context, r *run) error { return slowDisk(ctx, r, o) },
+				func() map[string]any { return map[string]any{"delay": o.Delay.String(), "for": o.For.String()} }
+		},
+		short: [][]string{{"-for", "6s"}}, full: [][]string{{"-for", "30s"}, {"-delay", "6s", "-for", "30s"}},
+	},
+	{
+		name: "failsync", does: "one flush fails after the other", rate: 200, needs: []string{needStrace},
+		flags: func(f *flag.FlagSet) (func(context.Context, *run) error, func() map[string]any) {
+			o := failOptions{}
+			f.IntVar(&o.Max, "max", 12, "largest k of the k-th flush of a thread that fails")
+			return func(ctx context.Context, r *run) error { return failSync(ctx, r, o) },
+				func() map[string]any { return map[string]any{"max": o.Max} }
+		},
+		short: [][]string{{"-max", "12"}}, full: [][]string{{"-max", "60"}},
+	},
+	{
+		name: "restart", does: "SIGTERM under load, with a listening socket that is inherited", rate: 300,
+		flags: func(f *flag.FlagSet) (func(context.Context, *run) error, func() map[string]any) {
+			o := restartOptions{}
+			f.IntVar(&o.Restarts, "restarts", 10, "restarts")
+			return func(ctx context.Context, r *run) error { return restart(ctx, r, o) },
+				func() map[string]any { return map[string]any{"restarts": o.Restarts} }
+		},
+		short: [][]string{{"-restarts", "10"}}, full: [][]string{{"-restarts", "100"}},
+	},
+}
+
+// Main is the command wxchaos: it does what args say and returns the exit code.
+func Main(args []string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if len(args) == 0 || args[0] == "-h" || args[0] == "--help" || args[0] == "help" {
+		usage(stderr)
+		return exitUsage
+	}
+	switch args[0] {
+	case "bot":
+		return botMain(args[1:], stdout, stderr)
+	case "all":
+		return allMain(ctx, args, stdout, stderr)
+	}
+	for _, s := range scenarios {
+		if s.name == args[0] {
+			_, code := s.main(ctx, args, stdout, stderr)
+			return code
+		}
+	}
+	fmt.Fprintf(stderr, "wxchaos: there is no scenario %q\n", args[0])
+	usage(stderr)
+	return exitUsage
+}
+
+func usage(w io.Writer) {
+	fmt.Fprint(w, "wxchaos SCENARIO [flags]: break the server and see what it keeps of its promises.\n\n")
+	for _, s := range scenarios {
+		fmt.Fprintf(w, "  %-10s %s\n", s.name, s.does)
+	}
+	fmt.Fprint(w, "  all        all of them in turn, -short or -full, and a table\n  bot        the bot under test, which the scenarios start\n\nwxchaos SCENARIO -h shows the flags. Each scenario prints one line of JSON.\n")
+}
+
+func botMain(args []string, stdout, stderr io.Writer) int {
+	var o botOptions
+	f := flag.NewFlagSet("wxchaos bot", flag.ContinueOnError)
+	f.SetOutput(stderr)
+	f.StringVar(&o.config, "config", "", "the configuration of the server")
+	f.StringVar(&o.witness, "witness", "", "the file that the handler writes its starts and ends to")
+	f.DurationVar(&o.waitLock, "wait-lock", 0, "how long to wait for another process that has the database")
+	f.BoolVar(&o.pure, "pure", false, "declare the handler free of side effects")
+	if f.Parse(args) != nil || o.config == "" || o.witness == "" {
+		fmt.Fprintln(stderr, "wxchaos bot: give -config and -witness")
+		return exitUsage
+	}
+	return runBot(o, stdout)
+}
+
+// main runs the scenario by its flags and prints its report.
+func (s *scenario) main(ctx context.Context, args []string, stdout, stderr io.Writer) (*Report, int) {
+	var o Options
+	f := flag.NewFlagSet("wxchaos "+s.name, flag.ContinueOnError)
+	f.SetOutput(stderr)
+	f.Uint64Var(&o.Seed, "seed", uint64(time.Now().UnixNano()%1_000_000), "seed of the messages and of the moments of faults")
+	f.Float64Var(&o.Rate, "rate", s.rate, "messages per second")
+	f.BoolVar(&o.Memory, "memory", false, "without a database, to try the harness")
+	f.BoolVar(&o.Pure, "pure", false, "declare the handler free of side effects")
+	f.BoolVar(&o.Keep, "keep", false, "leave the temporary folder where it is")
+	bot := f.String("bot", "", "another program in place of wxchaos as the bot under test, called with the flags of wxchaos bot")
+	do, parameters := s.flags(f)
+	if err := f.Parse(args[1:]); err != nil {
+		return nil, exitUsage
+	}
+	if f.NArg() > 0 {
+		fmt.Fprintf(stderr, "wxchaos %s: it takes flags only, and not %q\n", s.name, f.Arg(0))
+		return nil, exitUsage
+	}
+	self, err := os.Executable()
+	if err != nil {
+		fmt.Fprintln(stderr, "wxchaos:", err)
+		return nil, exitFailed
+	}
+	o.Bot, o.Log = []string{self, "bot"}, stderr
+	if *bot != "" {
+		o.Bot = []string{*bot, "bot"}
+	}
+	report := &Report{
+		Scenario: s.name, Command: commandLine(args), Commit: commit(), Seed: o.Seed,
+		Parameters: parameters(), Time: time.Now().UTC().Format(time.RFC3339),
+	}
+	if !strings.Contains(report.Command, "-seed") {
+		report.Command += fmt.Sprintf(" -seed %d", o.Seed)
+	}
+	report.Parameters["rate"] = o.Rate
+	s.run(ctx, o, report, do)
+	if err := report.write(stdout); err != nil {
+		fmt.Fprintln(stderr, "wxchaos:", err)
+		return report, exitFailed
+	}
+	if !report.OK {
+		return report, exitFailed
+	}
+	return report, 0
+}
+
+// run does the scenario and completes its report.
+func (s *scenario) run(ctx context.Context, o Options, report *Report, do func(context.Context, *run) error) {
+	began := time.Now()
+	defer func() { report.Seconds = time.Since(began).Round(100 * time.Millisecond).Seconds() }()
+	if lacks, required := s.lacks(); len(lacks) > 0 {
+		report.Skipped = strings.Join(lacks, "; ")
+		report.OK = !required
+		fmt.Fprintf(o.Log, "%s SKIPPED: %s\n", s.name, report.Skipped)
+		if required {
+			report.broke("it is required by ECHOSTR_TEST_REQUIRE and cannot run: %s", report.Skipped)
+		}
+		return
+	}
+	r, err := newRun(o, report)
+	if err != nil {
+		report.broke("%v", err)
+		return
+	}
+	defer func() {
+		if err := r.close(); err != nil {
+			report.broke("clean up: %v", err)
+		}
+		report.OK = len(report.Violations) == 0 && len(report.Broken) == 0
+		r.say("%s", report.summary())
+	}()
+	if err := do(ctx, r); err != nil {
+		report.broke("%v", err)
+		if log := tail(r.botLog.Name(), 15); log != "" && !errors.Is(err, context.Canceled) {
+			r.say("the end of the bot's log:\n%s", log)
+		}
+	}
+}
+
+// summary is a line for people.
+func (r *Report) summary() string {
+	if r.Skipped != "" {
+		return "skipped: " + r.Skipped
+	}
+	var b strings.Builder
+	if c := r.Counts; c != nil {
+		fmt.Fprintf(&b, "%d messages, %d acked, %d unaccepted, %d lost, %d started again, %d unexplained, %d deaths", c.Messages, c.Acked, c.Unaccepted, c.Lost, c.Restarted, c.Unexplained, c.Deaths)
+	}
+	if len(r.ViolationsBy) > 0 {
+		fmt.Fprintf(&b, "; violations %v", r.ViolationsBy)
+	}
+	for _, s := range r.Broken {
+		fmt.Fprintf(&b, "; BROKEN: %s", s)
+	}
+	if r.OK {
+		b.WriteString("; ok")
+	}
+	return b.String()
+}

@@ -1,0 +1,261 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/echostr/echostr/simulator"
+)
+
+// Options are those that all scenarios have.
+type Options struct {
+	// Bot is the command line of the bot under test, to which the flags of
+	// `wxchaos bot` are added.
+	Bot []string
+	// Seed decides the messages and the moments of the faults.
+	Seed uint64
+	// Rate is the number of messages per second.
+	Rate float64
+	// Memory has the bot keep its turns in memory, and compares no database. For
+	// trying the harness only.
+	Memory bool
+	// Pure declares the handler free of side effects.
+	Pure bool
+	// RetryAtOnce leaves out the rules by which WeChat waits after a failed push, so
+	// that everything is over sooner.
+	RetryAtOnce bool
+	// Keep leaves the temporary folder where it is.
+	Keep bool
+	// Log gets the progress, for people.
+	Log io.Writer
+}
+
+// run is one run of one scenario.
+type run struct {
+	opts   Options
+	report *Report
+	rng    *rand.Rand
+	began  time.Time
+
+	dir         string // outside of any file system that is broken
+	configFile  string
+	witnessFile string
+	botLog      *os.File
+	database    string // path of the file
+	addr        string // where the bot listens
+	wanted      bool   // violations are: the bot is a mutant
+
+	mu        sync.Mutex
+	processes []*process
+	cleanup   []func() error // in reverse order
+	integrity []string
+}
+
+// newRun makes the temporary folder.
+func newRun(o Options, report *Report) (*run, error) {
+	r := &run{opts: o, report: report, rng: rand.New(rand.NewPCG(o.Seed, 0x6b696c6c)), began: time.Now()}
+	if r.opts.Log == nil {
+		r.opts.Log = io.Discard
+	}
+	dir, err := os.MkdirTemp("", "wxchaos-")
+	if err != nil {
+		return nil, err
+	}
+	r.dir = dir
+	r.configFile, r.witnessFile = filepath.Join(dir, "echostr.yaml"), filepath.Join(dir, "witness")
+	if r.botLog, err = os.OpenFile(filepath.Join(dir, "bot.log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600); err != nil {
+		os.RemoveAll(dir)
+		return nil, err
+	}
+	if r.addr, err = freePort(20000 + int(time.Now().UnixNano()%5000)); err != nil {
+		r.close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// say prints progress.
+func (r *run) say(format string, args ...any) {
+	fmt.Fprintf(r.opts.Log, "%s %6.1fs  %s\n", r.report.Scenario, time.Since(r.began).Seconds(), fmt.Sprintf(format, args...))
+}
+
+// configure writes the configuration of the bot, with its database in folder.
+func (r *run) configure(folder string) error {
+	r.database = filepath.Join(folder, "echostr.db")
+	storage := "sqlite:" + r.database
+	if r.opts.Memory {
+		storage = "memory:"
+	}
+	r.report.Machine = machine(folder)
+	var b strings.Builder
+	fmt.Fprintf(&b, "listen: %s\nadmin: 127.0.0.1:0\nadmin_token_file: %s\nstore: %q\nlog:\n  level: warn\naccounts:\n", r.addr, filepath.Join(r.dir, "token"), storage)
+	for _, a := range accounts {
+		fmt.Fprintf(&b, "  - name: %s\n    app_id: %s\n    original_id: %s\n    token: %s\n    mode: %s\n    verified: %v\n",
+			a.name, a.appID, a.original, a.token, a.mode, a.verified)
+		if a.mode != simulator.Plain {
+			fmt.Fprintf(&b, "    encoding_aes_key: %s\n", a.key)
+		}
+		if a.fallback != "" {
+			fmt.Fprintf(&b, "    fallback: %s\n", a.fallback)
+		}
+	}
+	return os.WriteFile(r.configFile, []byte(b.String()), 0o600)
+}
+
+// wechat returns the WeChat of this run.
+func (r *run) wechat(m mix) (*wechat, error) {
+	return newWeChat(r.addr, r.opts.Seed, m, r.opts.RetryAtOnce)
+}
+
+// evidence collects what the parties have written down, with the bot still running
+// or not. It waits for the database to have no running turns any more.
+func (r *run) evidence(ctx context.Context, w *wechat) (*Evidence, error) {
+	e := &Evidence{Messages: w.ledger(), Stored: !r.opts.Memory, Pure: r.opts.Pure, Integrity: r.integrity}
+	if e.Stored {
+		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(200 * time.Millisecond) {
+			rows, err := readRows(ctx, r.database, r.began)
+			if err != nil {
+				return nil, err
+			}
+			e.Rows = rows
+			if unfinished(rows) == 0 || time.Now().After(deadline) {
+				break
+			}
+		}
+		if err := r.checkIntegrity(ctx); err != nil {
+			return nil, err
+		}
+		e.Integrity = r.integrity
+	}
+	var err error
+	if e.Starts, e.Ends, err = readWitness(r.witnessFile); err != nil {
+		return nil, err
+	}
+	e.Lives = r.lives()
+	return e, nil
+}
+
+func unfinished(rows []Row) (n int) {
+	for i := range rows {
+		if !rows[i].done() {
+			n++
+		}
+	}
+	return n
+}
+
+// checkIntegrity asks the database whether it is whole.
+func (r *run) checkIntegrity(ctx context.Context) error {
+	if r.opts.Memory {
+		return nil
+	}
+	says, err := integrity(ctx, r.database)
+	if err != nil {
+		says = err.Error() // the checker reports it as what it is
+	}
+	r.integrity = append(r.integrity, says)
+	return nil
+}
+
+// lives are those of all processes up to now.
+func (r *run) lives() (list []Life) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, p := range r.processes {
+		l := Life{PID: p.life.PID, Started: p.life.Started}
+		if p.isReady() {
+			l = Life{PID: p.life.PID, Started: p.life.Started, Ready: p.life.Ready}
+		}
+		select {
+		case <-p.done:
+			l = p.life
+		default:
+		}
+		list = append(list, l)
+	}
+	return list
+}
+
+// check has the checker compare the evidence, and puts what it says into the report.
+func (r *run) check(e *Evidence) {
+	violations, counts := Check(e)
+	r.report.add(violations)
+	r.report.Counts = &counts
+	for _, v := range r.report.Violations {
+		if r.wanted {
+			r.say("as it should be: %v", v)
+		} else {
+			r.say("VIOLATION %v", v)
+		}
+	}
+}
+
+// leaks looks at what the idle process takes after warming up and again after more
+// work of the same kind.
+func (r *run) leaks(ctx context.Context, p *process, w *wechat) ([]Usage, error) {
+	var idle []Usage
+	w.mix = mix{pairs: 0.05, silent: 0.05, panics: 0.05, forged: 0.05} // all over at once
+	for range 2 {
+		stop := w.load(ctx, 400)
+		err := pause(ctx, 800*time.Millisecond)
+		if stop(); err != nil {
+			return nil, err
+		}
+		if err := w.settle(20 * time.Second); err != nil {
+			return nil, err
+		}
+		if err := p.quiet(ctx, 10*time.Second); err != nil {
+			return nil, err
+		}
+		// Connections and timers of the last answers end a little later.
+		time.Sleep(300 * time.Millisecond)
+		u, err := p.usage(ctx)
+		if err != nil {
+			return nil, err
+		}
+		idle = append(idle, u)
+		r.say("idle: %d goroutines, %d descriptors, %d KiB", u.Goroutines, u.Descriptors, u.ResidentKiB)
+	}
+	return idle, nil
+}
+
+// onClose has f called when the run is over, in the reverse order.
+func (r *run) onClose(f func() error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cleanup = append(r.cleanup, f)
+}
+
+// close ends all processes and removes everything.
+func (r *run) close() error {
+	r.mu.Lock()
+	processes, cleanup := r.processes, r.cleanup
+	r.cleanup = nil
+	r.mu.Unlock()
+	for _, p := range processes {
+		select {
+		case <-p.done:
+		default:
+			p.kill()
+		}
+	}
+	var errs []error
+	for i := len(cleanup) - 1; i >= 0; i-- {
+		errs = append(errs, cleanup[i]())
+	}
+	r.botLog.Close()
+	if r.opts.Keep {
+		r.say("everything is left in %s", r.dir)
+	} else {
+		errs = append(errs, os.RemoveAll(r.dir))
+	}
+	return errors.Join(errs...)
+}
