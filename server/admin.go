@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+
+	"github.com/echostr/echostr/store/sqlite"
 )
 
 // admin is the handler of the operator's listener. S19
@@ -36,6 +38,9 @@ func (s *Server) admin() http.Handler {
 func (s *Server) ready(ctx context.Context) error {
 	if s.draining.Load() {
 		return errors.New("the server is draining")
+	}
+	if db, ok := s.store.(*sqlite.Store); ok && db.Full() {
+		return errors.New("the disk of the database is full, so no new message is accepted: free some room")
 	}
 	return s.callback.Ready(ctx)
 }

@@ -31,7 +31,7 @@ var (
 	// may be acknowledged; ask again soon.
 	ErrUnavailable = errors.New("store: unavailable")
 	// ErrFull is the [ErrUnavailable] of a store without room for another turn.
-	ErrFull = errors.New("store: full of unfinished turns")
+	ErrFull = errors.New("store: no room for another turn")
 	// ErrFenced: the node's lease has ended, or a younger epoch of it has
 	// joined. It may start nothing any more and has to join again.
 	ErrFenced = errors.New("store: node is fenced")

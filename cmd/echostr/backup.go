@@ -57,11 +57,14 @@ func (c *restoreCommand) Run(ctx context.Context, term *terminal) error {
 	if err != nil {
 		return err
 	}
-	restored, err := sqlite.Restore(ctx, c.File, cfg.Database())
+	restored, err := sqlite.Restore(ctx, c.File, sqlite.Config{Path: cfg.Database(), Force: cfg.AllowNetworkFileSystem})
 	if err != nil {
 		return unusable(err)
 	}
 	fmt.Fprintf(term.out, "%s holds the %s of %s again.\n", cfg.Database(), messages(restored.Turns), filepath.Base(c.File))
+	if restored.Interrupted > 0 {
+		fmt.Fprintf(term.out, "The handlers of %s were running when the backup was made. They are marked as failed (interrupted), since nobody knows how they ended.\n", messages(restored.Interrupted))
+	}
 	if restored.NotBefore.IsZero() {
 		return nil
 	}

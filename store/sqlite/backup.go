@@ -80,20 +80,21 @@ type Restored struct {
 
 const reasonRestored = "interrupted: it was running when the backup was made, from which the database was restored"
 
-// Restore makes the database at path from a backup. It refuses if there is one
-// already, and what is no backup or damaged.
+// Restore makes the database of cfg (its Path, WaitLock and Force) from a backup. It
+// refuses if there is one already, and what is no backup or damaged.
 //
 // What the backup does not hold is forgotten: a message that came after it and is
 // pushed again would be handled again. WeChat does so for some fifteen seconds, and an
 // attacker with a captured push can until its timestamp is refused as stale.
-func Restore(ctx context.Context, file, path string) (res Restored, err error) {
-	if path, err = filepath.Abs(path); err != nil {
-		return res, unusable("%s is no path: %w", path, err)
+func Restore(ctx context.Context, file string, cfg Config) (res Restored, err error) {
+	path, err := filepath.Abs(cfg.Path)
+	if err != nil {
+		return res, unusable("%s is no path: %w", cfg.Path, err)
 	}
-	if err := checkPlace(path, false); err != nil {
+	if err := checkPlace(path, cfg.Force); err != nil {
 		return res, err
 	}
-	lock, err := takeLock(ctx, path+lockSuffix, 0)
+	lock, err := takeLock(ctx, path+lockSuffix, cfg.WaitLock)
 	if err != nil {
 		return res, err
 	}

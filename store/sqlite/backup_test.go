@@ -70,7 +70,7 @@ func TestBackupUnderLoad(t *testing.T) {
 		t.Errorf("a second backup to the same file: %v", err)
 	}
 
-	res, err := sqlite.Restore(ctx, file, restored)
+	res, err := sqlite.Restore(ctx, file, sqlite.Config{Path: restored})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func TestRestoreRefuses(t *testing.T) {
 		{"damaged", put("broken", broken), filepath.Join(dir, "d.db"), "damaged"},
 	} {
 		before, _ := os.ReadFile(c.path)
-		_, err := sqlite.Restore(ctx, c.file, c.path)
+		_, err := sqlite.Restore(ctx, c.file, sqlite.Config{Path: c.path})
 		if !errors.Is(err, sqlite.ErrUnusable) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", c.name, err, c.want)
 		}
@@ -160,7 +160,7 @@ func TestRestoreRefuses(t *testing.T) {
 	}
 	s := open(t, sqlite.Config{Path: filepath.Join(dir, "e.db")})
 	defer s.Close()
-	if _, err := sqlite.Restore(ctx, backup, filepath.Join(dir, "e.db")); !errors.Is(err, sqlite.ErrUnusable) || !strings.Contains(err.Error(), "in use") {
+	if _, err := sqlite.Restore(ctx, backup, sqlite.Config{Path: filepath.Join(dir, "e.db")}); !errors.Is(err, sqlite.ErrUnusable) || !strings.Contains(err.Error(), "in use") {
 		t.Errorf("a restore over a database in use: %v", err)
 	}
 }

@@ -94,6 +94,13 @@ func TestDiskFull(t *testing.T) {
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, fmt.Sprintf("size=%d", 64<<20)); err != nil {
 		t.Fatal(err)
 	}
+	// Without a message that looks for room, too.
+	for until := time.Now().Add(5 * time.Second); s.Full() && time.Now().Before(until); {
+		time.Sleep(20 * time.Millisecond)
+	}
+	if s.Full() {
+		t.Error("the store does not notice that there is room again")
+	}
 	until := time.Now().Add(5 * time.Second)
 	for {
 		n++

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 )
@@ -63,6 +64,10 @@ func (r *reserve) restore() {
 		return
 	}
 	r.tried = time.Now()
+	// There must be room for messages beside it, or it would be given up again at once.
+	if free := freeBytes(filepath.Dir(r.path)); free >= 0 && free < 2*r.size {
+		return
+	}
 	r.absent = r.fill() != nil
 }
 

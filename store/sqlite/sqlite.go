@@ -391,8 +391,14 @@ func (s *Store) Stats() Stats {
 		Commits: s.stats.commits.Load(), Rows: s.stats.rows.Load(),
 		Latency: s.stats.latency.Snapshot(), GroupSize: s.stats.group.Snapshot(),
 		FreeBytes: freeBytes(filepath.Dir(s.path)), FileBytes: sizeOf(s.path), WALBytes: sizeOf(s.path + "-wal"),
-		Full: s.reserve.gone(),
+		Full: s.Full(),
 	}
+}
+
+// Full reports whether no new message is accepted, because the disk is full.
+func (s *Store) Full() bool {
+	s.reserve.restore() // no message may come that would look for room
+	return s.reserve.gone()
 }
 
 func sizeOf(path string) int64 {
