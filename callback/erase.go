@@ -2,7 +2,6 @@ package callback
 
 import (
 	"strings"
-	"time"
 
 	"github.com/echostr/echostr/store"
 )
@@ -31,9 +30,8 @@ func (f *flight) erase() bool {
 		return true
 	}
 	// The event itself too, and nothing that the user sends later.
-	before := row.ReceivedAt.Add(time.Millisecond)
 	for pause := firstPause; ; {
-		_, err := f.s.cfg.Store.Erase(f.s.storeCtx, row.Account, row.OpenID, before)
+		_, err := f.s.cfg.Store.Erase(f.s.storeCtx, row.Account, row.OpenID, row.Key)
 		if err == nil {
 			return true
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"sync/atomic"
-	"time"
 
 	"github.com/echostr/echostr/store"
 )
@@ -104,9 +103,9 @@ func (g *guard) List(ctx context.Context, f store.Filter) (list []store.Turn, er
 	return list, g.see(err)
 }
 
-func (g *guard) Erase(ctx context.Context, account, openID string, before time.Time) (n int, err error) {
+func (g *guard) Erase(ctx context.Context, account, openID string, until store.Key) (n int, err error) {
 	if err = g.err(); err == nil {
-		n, err = g.Store.Erase(ctx, account, openID, before)
+		n, err = g.Store.Erase(ctx, account, openID, until)
 	}
 	return n, g.see(err)
 }

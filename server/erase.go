@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"slices"
-	"time"
 
 	"github.com/echostr/echostr/store"
 	"github.com/echostr/echostr/store/sqlite"
@@ -17,10 +15,8 @@ import (
 // Erasure is the answer of /api/v1/erase: what was erased of a user. Only
 // salted keys stay of these messages, until their retention ends: P10.
 type Erasure struct {
-	// Turns counts the messages, of all accounts.
+	// Turns counts the messages.
 	Turns int `json:"turns"`
-	// Accounts counts them by account.
-	Accounts map[string]int `json:"accounts"`
 }
 
 // erasureRequest is the body of POST /api/v1/erase.
@@ -29,40 +25,11 @@ type erasureRequest struct {
 	OpenID  string `json:"openid"`
 }
 
-// eraser is what an erasure needs of a store.
-type eraser interface {
-	lister
-	Erase(ctx context.Context, account, openID string, before time.Time) (int, error)
-}
-
-// eraseUser erases what a user has sent until now, to one account or, if account is empty, to
+// eraseUser erases all that a user has sent, to one account or, if account is empty, to
 // any: also to accounts that are not configured any more.
-func eraseUser(ctx context.Context, st eraser, account, openID string) (Erasure, error) {
-	done := Erasure{Accounts: make(map[string]int)}
-	before := time.Now().Add(time.Millisecond) // that of the store is coarser
-	for {
-		rows, err := st.List(ctx, store.Filter{Account: account, OpenID: openID, Until: before})
-		if err != nil || len(rows) == 0 {
-			return done, err
-		}
-		var accounts []string
-		for i := range rows {
-			if !slices.Contains(accounts, rows[i].Account) {
-				accounts = append(accounts, rows[i].Account)
-			}
-		}
-		for _, a := range accounts {
-			n, err := st.Erase(ctx, a, openID, before)
-			if err != nil {
-				return done, err
-			}
-			if n == 0 { // so the list would come again
-				return done, fmt.Errorf("the messages of account %q that are there are not erased by the store; please report this", a)
-			}
-			done.Accounts[a] += n
-			done.Turns += n
-		}
-	}
+func eraseUser(ctx context.Context, st store.Store, account, openID string) (Erasure, error) {
+	n, err := st.Erase(ctx, account, openID, store.Key{})
+	return Erasure{Turns: n}, err
 }
 
 func (s *Server) erase(w http.ResponseWriter, r *http.Request) {

@@ -82,8 +82,8 @@ type watched struct {
 	janitor *janitor
 }
 
-func (w watched) Erase(ctx context.Context, account, openID string, before time.Time) (int, error) {
-	n, err := w.Store.Erase(ctx, account, openID, before)
+func (w watched) Erase(ctx context.Context, account, openID string, until store.Key) (int, error) {
+	n, err := w.Store.Erase(ctx, account, openID, until)
 	if n > 0 || err != nil { // then nobody knows
 		w.janitor.note()
 	}

@@ -8,8 +8,9 @@
 // package storetest holds all of them to it.
 //
 // Claim and Save take batches, so that all turns waiting at one moment share
-// one transaction, and report per row. A call ends within seconds, by the
-// backend's own limits, whether or not its context does.
+// one transaction, and report per row. A call ends by the backend's own limits,
+// whether or not its context does: within seconds, unless a disk of the
+// machine's own takes longer to flush.
 //
 // A Store is safe for concurrent use. An error returned for a whole call means
 // that the outcome is unknown: some, all or none of the rows may have been
@@ -19,6 +20,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -31,7 +33,7 @@ var (
 	// may be acknowledged; ask again soon.
 	ErrUnavailable = errors.New("store: unavailable")
 	// ErrFull is the [ErrUnavailable] of a store without room for another turn.
-	ErrFull = errors.New("store: no room for another turn")
+	ErrFull = fmt.Errorf("%w: no room for another turn", ErrUnavailable)
 	// ErrFenced: the node's lease has ended, or a younger epoch of it has
 	// joined. It may start nothing any more and has to join again.
 	ErrFenced = errors.New("store: node is fenced")
@@ -85,12 +87,14 @@ type Store interface {
 	// List returns the turns that match f, youngest first.
 	List(ctx context.Context, f Filter) ([]Turn, error)
 
-	// Erase removes what is personal from all turns of a user that were received
-	// before the given moment, whatever their state (see [Turn.Erase]), raises
-	// their versions and returns how many there were. The rows and their salted
-	// keys stay, so that a replay is still known: P10. An empty
-	// openID matches nothing.
-	Erase(ctx context.Context, account, openID string, before time.Time) (int, error)
+	// Erase removes what is personal from the turns of a user, whatever their
+	// state (see [Turn.Erase]), raises their versions and returns how many there
+	// were. It goes up to the turn with the key until, that one too, in the order in
+	// which they were accepted, whatever a clock said; if there is no such
+	// turn, such as for the zero Key, to the last. An empty account means all
+	// accounts, an empty openID matches nothing. The rows and their salted keys stay,
+	// so that a replay is still known: P10.
+	Erase(ctx context.Context, account, openID string, until Key) (int, error)
 	// Expire removes the content of finished turns received before bodies (see
 	// [Turn.Expire]), and whole finished turns received before rows. Unfinished
 	// turns stay. It returns the number of rows removed.

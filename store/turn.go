@@ -42,7 +42,7 @@ func (k Key) Time() time.Time {
 // Keyer makes keys with one salt. It is safe for concurrent use.
 type Keyer struct{ macs sync.Pool }
 
-// NewKeyer returns a Keyer for the salt of a store (see [Store.Salt]).
+// NewKeyer returns a Keyer for the salt of a store (see [Installation]).
 func NewKeyer(salt []byte) *Keyer {
 	salt = append([]byte(nil), salt...)
 	return &Keyer{macs: sync.Pool{New: func() any { return &mac{Hash: hmac.New(sha256.New, salt)} }}}

@@ -74,7 +74,7 @@ func stored(many, rounds, messages, restarts int) error {
 			return err
 		}},
 		{"an erasure", func(d *database) error {
-			_, err := d.Erase(context.Background(), "demo", user(17), time.Now())
+			_, err := d.Erase(context.Background(), "demo", user(17), store.Key{})
 			return err
 		}},
 	} {

@@ -66,6 +66,7 @@ type Store struct {
 	// were finished, so that the oldest is found at once, and the others.
 	finished, unfinished list
 	bytes                int
+	accepted             uint64
 	nodes                map[string]lease
 }
 
@@ -78,6 +79,7 @@ type lease struct {
 
 type entry struct {
 	turn       store.Turn
+	number     uint64    // in the order of acceptance
 	claimed    time.Time // by cfg.Now, with its monotonic reading, so that a clock that jumps expires nothing
 	prev, next *entry
 }
@@ -191,7 +193,8 @@ func (s *Store) Claim(_ context.Context, ops []store.Op) error {
 			continue
 		}
 		op.Turn.Version, op.OK = 1, true
-		e := &entry{turn: op.Turn, claimed: now}
+		s.accepted++
+		e := &entry{turn: op.Turn, number: s.accepted, claimed: now}
 		s.rows[e.turn.Key] = e
 		s.link(e)
 		s.bytes += size(&e.turn)
@@ -341,7 +344,7 @@ func (s *Store) List(_ context.Context, f store.Filter) ([]store.Turn, error) {
 }
 
 // Erase implements [store.Store].
-func (s *Store) Erase(_ context.Context, account, openID string, before time.Time) (int, error) {
+func (s *Store) Erase(_ context.Context, account, openID string, until store.Key) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -350,10 +353,11 @@ func (s *Store) Erase(_ context.Context, account, openID string, before time.Tim
 	if openID == "" {
 		return 0, nil
 	}
+	last := s.rows[until]
 	var theirs []*entry
 	for _, l := range []*list{&s.unfinished, &s.finished} {
 		for e := l.first(); e != &l.root; e = e.next {
-			if e.turn.Account == account && e.turn.OpenID == openID && e.turn.ReceivedAt.Before(before) {
+			if (account == "" || e.turn.Account == account) && e.turn.OpenID == openID && (last == nil || e.number <= last.number) {
 				theirs = append(theirs, e)
 			}
 		}

@@ -6,16 +6,18 @@ import (
 	"math"
 	"path/filepath"
 	"time"
+
+	"github.com/echostr/echostr/store"
 )
 
 // Erase implements [store.Store]. What is erased is overwritten in the database at once,
 // and in the WAL by the next [Store.Tidy].
-func (s *Store) Erase(ctx context.Context, account, openID string, before time.Time) (n int, err error) {
+func (s *Store) Erase(ctx context.Context, account, openID string, until store.Key) (n int, err error) {
 	if openID == "" {
 		return 0, s.err()
 	}
 	err = s.writer.submit(ctx, alone, nil, func() (err error) {
-		n, err = s.writer.exec(eraseUser, openID, account, millis(before))
+		n, err = s.writer.exec(eraseUser, openID, account, account, until[:])
 		return err
 	})
 	return n, err
@@ -31,7 +33,8 @@ const (
 		SELECT t.id FROM segments CROSS JOIN turn t INDEXED BY turn_user ON t.id / 256 = segment AND t.openid = ?
 	) `
 	eraseUser = theirs + `UPDATE turn SET version = version + 1, openid = '', original_id = '', msg_type = '', event = '',
-		body = NULL, reply = NULL, reason = '', state = 6 WHERE id IN theirs AND account = ? AND received_at < ?`
+		body = NULL, reply = NULL, reason = '', state = 6
+		WHERE id IN theirs AND (account = ? OR ? = '') AND id <= coalesce((SELECT id FROM turn WHERE key = ?), 9223372036854775807)`
 )
 
 const expireTurn = `UPDATE turn SET version = version + 1, openid = '', original_id = '', body = NULL, reply = NULL, reason = '' WHERE id = ? AND state > 1`

@@ -411,12 +411,14 @@ func list(t *testing.T, b Backend) {
 
 func erase(t *testing.T, b Backend) {
 	s, other := open(t, b)
-	claim(t, s, sample(1), finished(sample(4)), sample(2), sample(10))
+	ahead := sample(1) // accepted first, by a clock that was wrong then
+	ahead.ReceivedAt = base.Add(time.Hour)
+	claim(t, s, ahead, finished(sample(4)), sample(2), sample(10))
 	elsewhere := sample(7)
 	elsewhere.Account = "second"
 	claim(t, s, elsewhere)
 
-	n, err := other.Erase(context.Background(), "demo", "o-user-1", base.Add(5*time.Second))
+	n, err := other.Erase(context.Background(), "demo", "o-user-1", key(4))
 	if err != nil || n != 2 {
 		t.Fatalf("Erase: %d rows, %v; want 2", n, err)
 	}
@@ -437,13 +439,16 @@ func erase(t *testing.T, b Backend) {
 			t.Errorf("row %d of another user, account or time was erased", k)
 		}
 	}
+	if n, err := s.Erase(context.Background(), "", "o-user-1", store.Key{}); err != nil || n != 2 {
+		t.Errorf("Erase for all accounts and to the last turn: %d rows, %v; want 2", n, err)
+	}
 	nameless := sample(11)
 	nameless.OpenID = ""
 	claim(t, s, nameless)
-	if n, err := s.Erase(context.Background(), "demo", "", base.Add(time.Hour)); n != 0 || err != nil {
+	if n, err := s.Erase(context.Background(), "demo", "", store.Key{}); n != 0 || err != nil {
 		t.Errorf("Erase of no name: %d, %v", n, err)
 	}
-	if n, err := s.Erase(context.Background(), "demo", "o-nobody", base.Add(time.Hour)); n != 0 || err != nil {
+	if n, err := s.Erase(context.Background(), "demo", "o-nobody", store.Key{}); n != 0 || err != nil {
 		t.Errorf("Erase of nobody: %d, %v", n, err)
 	}
 }
@@ -451,7 +456,7 @@ func erase(t *testing.T, b Backend) {
 func eraseBeatsSave(t *testing.T, b Backend) {
 	s, other := open(t, b)
 	row := claim(t, s, sample(1))[0].Turn
-	if _, err := other.Erase(context.Background(), row.Account, row.OpenID, base.Add(time.Hour)); err != nil {
+	if _, err := other.Erase(context.Background(), row.Account, row.OpenID, store.Key{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, version := range []int64{row.Version, row.Version + 1} {
@@ -716,7 +721,7 @@ func model(t *testing.T, b Backend) {
 				}
 			case 2:
 				user := rows[0].OpenID
-				n, err := handle.Erase(context.Background(), "demo", user, base.Add(time.Hour))
+				n, err := handle.Erase(context.Background(), "demo", user, key(60))
 				wanted := 0
 				for k, row := range want {
 					if row.OpenID == user {
