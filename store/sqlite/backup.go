@@ -49,6 +49,7 @@ func put(file string, write func(part string) error) error {
 	part := f.Name() // readable for this user only
 	defer os.Remove(part)
 	defer f.Close()
+	giveTo(f, filepath.Dir(file))
 	if err := write(part); err != nil {
 		return err
 	}
@@ -56,12 +57,19 @@ func put(file string, write func(part string) error) error {
 		return fmt.Errorf("%s was not flushed to the disk: %w", file, err)
 	}
 	// A link, unlike a new name, fails if the file is there by now.
-	if err := os.Link(part, file); errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s exists and is not overwritten: choose another name", file)
-	} else if err != nil {
-		if err := os.Rename(part, file); err != nil {
-			return err
+	err = os.Link(part, file)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		// There are no links here: the name is taken first.
+		var taken *os.File
+		if taken, err = os.OpenFile(file, os.O_CREATE|os.O_EXCL, 0o600); err == nil {
+			err = errors.Join(taken.Close(), os.Rename(part, file))
 		}
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s exists and is not overwritten: choose another name", file)
+	}
+	if err != nil {
+		return err
 	}
 	return syncDir(filepath.Dir(file))
 }
@@ -87,11 +95,8 @@ const reasonRestored = "interrupted: it was running when the backup was made, fr
 // pushed again would be handled again. WeChat does so for some fifteen seconds, and an
 // attacker with a captured push can until its timestamp is refused as stale.
 func Restore(ctx context.Context, file string, cfg Config) (res Restored, err error) {
-	path, err := filepath.Abs(cfg.Path)
+	path, err := place(cfg.Path, cfg.Force)
 	if err != nil {
-		return res, unusable("%s is no path: %w", cfg.Path, err)
-	}
-	if err := checkPlace(path, cfg.Force); err != nil {
 		return res, err
 	}
 	lock, err := takeLock(ctx, path+lockSuffix, cfg.WaitLock)
@@ -99,10 +104,10 @@ func Restore(ctx context.Context, file string, cfg Config) (res Restored, err er
 		return res, err
 	}
 	defer lock.release()
-	for _, name := range []string{path, path + "-wal"} {
+	for _, name := range []string{path, path + "-wal", path + "-journal"} {
 		// An empty one holds nothing; a program that looked into the database may have left it.
 		if info, err := os.Lstat(name); err == nil && (name == path || info.Size() > 0) {
-			return res, unusable("%s exists and is not overwritten: move it away together with %s-wal, and restore again", name, path)
+			return res, unusable("%s exists and is not overwritten: move it away together with what stands beside it (-wal, -shm, -journal), and restore again", name)
 		}
 	}
 	source, err := os.Open(file)
@@ -110,9 +115,6 @@ func Restore(ctx context.Context, file string, cfg Config) (res Restored, err er
 		return res, unusable("the backup cannot be read: %w", err)
 	}
 	defer source.Close()
-	if err := checkHeader(file); err != nil {
-		return res, err
-	}
 	err = put(path, func(part string) error {
 		if err := copyTo(part, source); err != nil {
 			return fmt.Errorf("the backup could not be copied: %w", err)
@@ -124,7 +126,7 @@ func Restore(ctx context.Context, file string, cfg Config) (res Restored, err er
 	if err != nil {
 		return res, err
 	}
-	for _, left := range []string{"-wal", "-shm"} {
+	for _, left := range []string{"-wal", "-shm", "-journal"} {
 		_ = os.Remove(path + left)
 	}
 	return res, lock.write(true, false)
@@ -173,6 +175,8 @@ func prepare(ctx context.Context, name string) (res Restored, err error) {
 	if err != nil {
 		return res, err
 	}
+	// The clock may have been ahead.
+	youngest = min(youngest, time.Now().UnixMilli())
 	res.NotBefore = fromMillis(youngest)
 	result, err := tx.ExecContext(ctx, `UPDATE turn SET state = 4, version = version + 1, reason = ?, finished_at = ? WHERE state = 1`, reasonRestored, time.Now().UnixMilli())
 	if err != nil {

@@ -142,7 +142,7 @@ func TestRestoreRefuses(t *testing.T) {
 	for _, c := range []struct{ name, file, path, want string }{
 		{"there is a database", backup, used, "not overwritten"},
 		{"no such backup", filepath.Join(dir, "none"), filepath.Join(dir, "a.db"), "cannot be read"},
-		{"not a database", put("notes", []byte(strings.Repeat("notes ", 1000))), filepath.Join(dir, "b.db"), "not a SQLite database"},
+		{"not a database", put("notes", []byte(strings.Repeat("notes ", 1000))), filepath.Join(dir, "b.db"), "not one of Echostr"},
 		{"cut off", put("cut", whole[:len(whole)/2]), filepath.Join(dir, "c.db"), "damaged"},
 		{"damaged", put("broken", broken), filepath.Join(dir, "d.db"), "damaged"},
 	} {
@@ -158,9 +158,37 @@ func TestRestoreRefuses(t *testing.T) {
 			t.Errorf("%s: files are left over: %v", c.name, left)
 		}
 	}
+	// What a process that died had begun to write would be taken back in the restored file.
+	left := filepath.Join(dir, "f.db")
+	put("f.db-journal", []byte(strings.Repeat("journal ", 1000)))
+	if _, err := sqlite.Restore(ctx, backup, sqlite.Config{Path: left}); !errors.Is(err, sqlite.ErrUnusable) || !strings.Contains(err.Error(), "-journal") {
+		t.Errorf("a restore beside a journal: %v", err)
+	}
 	s := open(t, sqlite.Config{Path: filepath.Join(dir, "e.db")})
 	defer s.Close()
 	if _, err := sqlite.Restore(ctx, backup, sqlite.Config{Path: filepath.Join(dir, "e.db")}); !errors.Is(err, sqlite.ErrUnusable) || !strings.Contains(err.Error(), "in use") {
 		t.Errorf("a restore over a database in use: %v", err)
+	}
+}
+
+// A clock that was ahead when the youngest turn was received must not have everything
+// refused until it is reached.
+func TestRestoreOfTheFuture(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	dir := t.TempDir()
+	path, backup := filepath.Join(dir, "e.db"), filepath.Join(dir, "b.db")
+	s := open(t, sqlite.Config{Path: path})
+	op := []store.Op{{Turn: sample(1, time.Now().Add(time.Hour), store.Node{})}}
+	op[0].Turn.State = store.Silent
+	if err := s.Claim(ctx, op); err != nil || !op[0].OK {
+		t.Fatal(err)
+	}
+	if err := sqlite.Backup(ctx, path, backup); err != nil {
+		t.Fatal(err)
+	}
+	res, err := sqlite.Restore(ctx, backup, sqlite.Config{Path: filepath.Join(dir, "n.db")})
+	if err != nil || res.NotBefore.After(time.Now()) {
+		t.Errorf("not before %v, %v", res.NotBefore, err)
 	}
 }

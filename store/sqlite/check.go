@@ -28,7 +28,45 @@ const (
 	oldestSQLite = 3_051_003
 )
 
-// checkPlace checks what can be checked before anything is written.
+// Check says what is wrong with the place for a database, if anything, without
+// making or changing it. The error wraps [ErrUnusable].
+func Check(path string, force bool) error {
+	path, err := place(path, force)
+	if err != nil {
+		return err
+	}
+	probe, err := os.CreateTemp(filepath.Dir(path), ".echostr-check-*")
+	if err != nil {
+		return unusable("this user may not write into %s: make this user its owner, or choose another path", filepath.Dir(path))
+	}
+	probe.Close()
+	os.Remove(probe.Name())
+	if info, err := os.Stat(path); err != nil || info.Size() == 0 {
+		return nil
+	}
+	r, err := OpenReader(context.Background(), path)
+	if err != nil {
+		return err
+	}
+	return r.Close()
+}
+
+// place checks what can be checked before anything is written, and returns the
+// path without symbolic links: SQLite follows them, so the files beside the
+// database are beside what they lead to.
+func place(name string, force bool) (string, error) {
+	path, err := filepath.Abs(name)
+	if err != nil {
+		return "", unusable("%s is no path: %w", name, err)
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	} else if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
+		path = filepath.Join(dir, filepath.Base(path))
+	}
+	return path, checkPlace(path, force)
+}
+
 func checkPlace(path string, force bool) error {
 	dir := filepath.Dir(path)
 	switch info, err := os.Stat(dir); {
@@ -52,23 +90,6 @@ func checkPlace(path string, force bool) error {
 		return unusable("%s is a folder: give the path of a file, such as %s", path, filepath.Join(path, "echostr.db"))
 	case !info.Mode().IsRegular():
 		return unusable("%s is not a file: choose another path for the database", path)
-	}
-	return checkHeader(path)
-}
-
-// checkHeader refuses a file of another kind before SQLite writes beside it.
-func checkHeader(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return unusable("the database cannot be read: %w; make this user its owner", err)
-	}
-	defer f.Close()
-	header := make([]byte, 16)
-	switch n, err := io.ReadFull(f, header); {
-	case n == 0:
-		return nil // new
-	case err != nil, string(header) != "SQLite format 3\x00":
-		return unusable("%s is not a SQLite database: move it away, or choose another file", path)
 	}
 	return nil
 }
@@ -103,27 +124,34 @@ var newestSchema = func() (n int) {
 	return n
 }()
 
-// checkSettings refuses what does not keep what it acknowledges.
-func checkSettings(ctx context.Context, db *sql.DB) error {
-	var version, journal string
-	var synchronous, mmap int
-	err := errors.Join(
-		db.QueryRowContext(ctx, "SELECT sqlite_version()").Scan(&version),
-		db.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&journal),
-		db.QueryRowContext(ctx, "PRAGMA synchronous").Scan(&synchronous),
-		db.QueryRowContext(ctx, "PRAGMA mmap_size").Scan(&mmap),
-	)
-	switch {
-	case err != nil:
+// checkSettings refuses what does not keep what it acknowledges. It looks at the
+// connection that writes.
+func (w *writer) checkSettings() error {
+	version, err := w.text("SELECT sqlite_version()")
+	if err != nil {
 		return err
+	}
+	journal, err := w.text("PRAGMA journal_mode")
+	if err != nil {
+		return err
+	}
+	synchronous, err := w.numbers("PRAGMA synchronous")
+	if err != nil {
+		return err
+	}
+	mmap, err := w.numbers("PRAGMA mmap_size")
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	switch {
 	case number(version) < oldestSQLite:
 		return unusable("this program is built with SQLite %s, which can damage databases: build it with 3.51.3 or later", version)
 	case journal != "wal":
 		return unusable("the database cannot use a write-ahead log here (journal_mode is %s): choose a disk of this machine", journal)
-	case synchronous < 2:
-		return unusable("the database does not flush what it commits (synchronous is %d): build the program without that change", synchronous)
-	case mmap != 0:
-		return unusable("the database is mapped into memory (mmap_size is %d), where a failing disk kills the process: build the program without that change", mmap)
+	case synchronous[0] < 2:
+		return unusable("the database does not flush what it commits (synchronous is %d): build the program without that change", synchronous[0])
+	case mmap[0] != 0:
+		return unusable("the database is mapped into memory (mmap_size is %d), where a failing disk kills the process: build the program without that change", mmap[0])
 	}
 	return nil
 }
@@ -164,11 +192,11 @@ func migrate(ctx context.Context, db *sql.DB) error {
 }
 
 // mustCheck reports whether what is stored has to be checked before it is used:
-// the machine stopped while the database was open, or damage was met. A process
-// that is killed leaves its writes to the operating system, so the check can
-// wait.
+// the machine stopped while the database was open, damage was met, or nobody knows, as
+// with a file that was copied here. A process that is killed leaves its writes to
+// the operating system, so the check can wait.
 func (h holder) mustCheck() bool {
-	return h.Check || h.PID != 0 && !h.Clean && (h.Boot == "" || h.Boot != bootID())
+	return h.Check || !h.Clean && (h.Boot == "" || h.Boot != bootID())
 }
 
 // quickCheck reads the whole database and finds pages that cannot be right.
@@ -191,9 +219,11 @@ func (s *Store) checkLater(ctx context.Context) {
 		return
 	case <-time.After(10 * time.Second): // first what waits for an answer
 	}
-	err := quickCheck(ctx, s.db)
+	err := quickCheck(ctx, s.read.db)
 	switch {
 	case ctx.Err() != nil:
+	case err == nil:
+		s.check.Store(false)
 	case isDamage(err):
 		s.broke(fmt.Errorf("%w: %w", store.ErrBroken, err))
 	case err != nil:

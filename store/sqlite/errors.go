@@ -15,7 +15,8 @@ import (
 
 // ErrUnusable is wrapped by every error of [Open] and [Restore] that trying again does
 // not help against: somebody has to do what the error says. An error of the disk
-// wraps [store.ErrBroken] instead.
+// wraps [store.ErrBroken] instead, and another program's lock
+// [store.ErrUnavailable].
 var ErrUnusable = errors.New("store: the database cannot be used")
 
 // unusable makes an error that wraps ErrUnusable and shows only the sentence.
@@ -33,6 +34,8 @@ func openError(path string, err error) error {
 		return err
 	}
 	switch code := primary(err); {
+	case code == sqlite3.SQLITE_BUSY, code == sqlite3.SQLITE_LOCKED:
+		return fmt.Errorf("%w: %s is locked by another program (%w); end that one, or start again later", store.ErrUnavailable, path, err)
 	case code == sqlite3.SQLITE_IOERR && !isFull(err), errors.Is(err, syscall.EIO):
 		// Starting again tells what was written and what was not.
 		return fmt.Errorf("%w: %s could not be read or written: %w; look into the system's log for the disk, and start again", store.ErrBroken, path, err)
@@ -68,7 +71,7 @@ func failure(err error) error {
 	switch primary(err) {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 		return fmt.Errorf("%w: another program has locked the database: %w", store.ErrUnavailable, err)
-	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PROTOCOL:
+	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_READONLY:
 		return fmt.Errorf("%w: %w", store.ErrBroken, err)
 	}
 	return fmt.Errorf("%w: %w", store.ErrUnavailable, err)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -36,7 +37,7 @@ type holder struct {
 
 // takeLock waits for the lock, at most for wait.
 func takeLock(ctx context.Context, path string, wait time.Duration) (*lock, error) {
-	l := &lock{flock: flock.New(path, flock.SetPermissions(0o600)), path: path}
+	l := &lock{flock: newFlock(path), path: path}
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	ok, err := l.flock.TryLock()
@@ -48,11 +49,36 @@ func takeLock(ctx context.Context, path string, wait time.Duration) (*lock, erro
 	case ok:
 		return l, nil
 	case err == nil, errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return nil, unusable("%s is in use by %s: stop that one first, or give each its own file", path[:len(path)-len(lockSuffix)], l.last)
+		return nil, inUse(path, l.last)
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return nil, unusable("this user may not write %s: change the owner of the folder, or choose another one", path)
 	}
 	return nil, unusable("%s cannot be locked: %w; put the database on a disk of this machine", path, err)
+}
+
+func newFlock(path string) *flock.Flock { return flock.New(path, flock.SetPermissions(0o600)) }
+
+func inUse(path string, h holder) error {
+	return unusable("%s is in use by %s: stop that one first, or give each its own file", strings.TrimSuffix(path, lockSuffix), h)
+}
+
+// InUse says which process has the database at path, in an error that wraps
+// [ErrUnusable]. It is nil if none has.
+func InUse(path string) error {
+	path, err := place(path, true)
+	if err != nil {
+		return err
+	}
+	path += lockSuffix
+	if _, err := os.Stat(path); err != nil {
+		return nil
+	}
+	l := newFlock(path)
+	defer l.Close()
+	if ok, err := l.TryLock(); ok || err != nil {
+		return nil
+	}
+	return inUse(path, readHolder(path))
 }
 
 func (h holder) String() string {
@@ -89,7 +115,7 @@ func (l *lock) write(clean, check bool) error {
 		return err
 	}
 	_, err = f.Write(append(b, '\n'))
-	return errors.Join(err, f.Close())
+	return errors.Join(err, f.Sync(), f.Close())
 }
 
 // release gives the lock back. The file stays: to remove it would let two

@@ -32,6 +32,18 @@ func (n *nodes) alive(node store.Node) bool {
 	return ok && l.epoch == node.Epoch && n.now().Before(l.until)
 }
 
+// renew begins the lease of a node anew if it runs.
+func (n *nodes) renew(node store.Node) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	l, ok := n.leases[node.ID]
+	if !ok || l.epoch != node.Epoch || !n.now().Before(l.until) {
+		return false
+	}
+	n.leases[node.ID] = lease{node.Epoch, n.now().Add(store.Lease)}
+	return true
+}
+
 // set begins or ends the lease of a node.
 func (n *nodes) set(node store.Node, alive bool) {
 	n.mu.Lock()
@@ -65,10 +77,9 @@ func (s *Store) Renew(_ context.Context, n store.Node) error {
 	if err := s.err(); err != nil {
 		return err
 	}
-	if !s.nodes.alive(n) {
+	if !s.nodes.renew(n) {
 		return fmt.Errorf("%w: %s, epoch %d", store.ErrFenced, n.ID, n.Epoch)
 	}
-	s.nodes.set(n, true)
 	return nil
 }
 
@@ -91,7 +102,7 @@ func (s *Store) Owners(ctx context.Context) (owners []store.Node, err error) {
 	if err := s.err(); err != nil {
 		return nil, err
 	}
-	err = s.query(ctx, func(next scanner) error {
+	err = s.read.query(ctx, func(next scanner) error {
 		var n store.Node
 		if err := next(&n.ID, &n.Epoch); err != nil {
 			return err

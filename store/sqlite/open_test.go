@@ -245,6 +245,109 @@ func TestDamageInUse(t *testing.T) {
 	}
 }
 
+// A file has one lock whatever name it is opened by.
+func TestSymbolicLinks(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path, link, folder := filepath.Join(dir, "e.db"), filepath.Join(dir, "link.db"), filepath.Join(dir, "folder")
+	if err := errors.Join(os.Symlink(path, link), os.Symlink(dir, folder)); err != nil {
+		t.Skip(err)
+	}
+	open(t, sqlite.Config{Path: path})
+	for _, name := range []string{link, filepath.Join(folder, "e.db")} {
+		if said := refuse(t, sqlite.Config{Path: name}); !strings.Contains(said, "in use") {
+			t.Errorf("%s: %q", name, said)
+		}
+		if err := sqlite.InUse(name); err == nil || !strings.Contains(err.Error(), strconv.Itoa(os.Getpid())) {
+			t.Errorf("InUse(%s): %v", name, err)
+		}
+	}
+	if err := sqlite.InUse(filepath.Join(dir, "other.db")); err != nil {
+		t.Errorf("InUse of what nobody uses: %v", err)
+	}
+}
+
+// What was to be checked and was not is still to be checked after a clean end; so is a
+// database of which nobody knows how its last process ended.
+func TestCheckIsNotForgotten(t *testing.T) {
+	t.Parallel()
+	for name, lock := range map[string]string{
+		"killed":    `{"pid":7,"since":"2026-03-01T12:00:00Z","boot":` + strconv.Quote(bootID(t)) + `}`,
+		"no lock":   "",
+		"cut short": `{"pid":7,"si`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := makeDatabase(t, 500)
+			if err := os.WriteFile(path+".lock", []byte(lock), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			damage := func() {
+				b, err := os.ReadFile(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				copy(b[len(b)/2&^4095:], make([]byte, 4096))
+				if err := os.WriteFile(path, b, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if name == "killed" {
+				// Opened and closed before there was time to check it.
+				if err := open(t, sqlite.Config{Path: path}).Close(); err != nil {
+					t.Fatal(err)
+				}
+				b, err := os.ReadFile(path + ".lock")
+				if err != nil || strings.Contains(string(b), `"clean":true`) {
+					t.Errorf("after a close without the check the lock says %s, %v", b, err)
+				}
+				return
+			}
+			damage()
+			if said := refuse(t, sqlite.Config{Path: path}); !strings.Contains(said, "damaged") {
+				t.Errorf("%q", said)
+			}
+		})
+	}
+}
+
+func bootID(t *testing.T) string {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		t.Skip("skipped: this system does not tell one boot from another")
+	}
+	return string(b)
+}
+
+// A row that cannot be read concerns its own message only.
+func TestUnreadableRow(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	path := filepath.Join(t.TempDir(), "e.db")
+	s := open(t, sqlite.Config{Path: path})
+	owner, err := s.Join(ctx, "node")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ops := []store.Op{{Turn: sample(1, time.Now(), owner)}, {Turn: sample(2, time.Now(), owner)}, {Turn: sample(3, time.Now(), owner)}}
+	if err := s.Claim(ctx, ops); err != nil {
+		t.Fatal(err)
+	}
+	execSQL(t, path, "UPDATE turn SET pushes = x'80' WHERE id = 2")
+	rows, err := s.List(ctx, store.Filter{States: []store.State{store.Running}, Owner: owner})
+	if err != nil || len(rows) != 2 {
+		t.Errorf("%d rows, %v; want the 2 that can be read", len(rows), err)
+	}
+	if _, err := s.Get(ctx, ops[1].Turn.Key); err == nil || errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrBroken) {
+		t.Errorf("Get of the other one: %v", err)
+	}
+	again := []store.Op{{Turn: sample(2, time.Now(), owner)}, {Turn: sample(4, time.Now(), owner)}}
+	again[0].Turn.Key = ops[1].Turn.Key
+	if err := s.Claim(ctx, again); err != nil || again[0].Err == nil || !again[1].OK {
+		t.Errorf("claims of it and of another: %v, %v, %v", err, again[0].Err, again[1].Err)
+	}
+}
+
 // A file that another program has locked is busy, not broken.
 func TestLockedByAnotherProgram(t *testing.T) {
 	t.Parallel()

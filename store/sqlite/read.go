@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -12,16 +11,16 @@ import (
 )
 
 // Reader looks into a database without changing it. It is safe for concurrent use.
-type Reader struct{ db *sql.DB }
+type Reader struct {
+	db  *sql.DB
+	odd func(error) // told of rows that cannot be read, may be nil
+}
 
 // OpenReader opens a database for reading only, whether or not another process
 // has it.
 func OpenReader(ctx context.Context, path string) (*Reader, error) {
-	path, err := filepath.Abs(path)
+	path, err := place(path, true)
 	if err != nil {
-		return nil, unusable("%s is no path: %w", path, err)
-	}
-	if err := checkPlace(path, true); err != nil {
 		return nil, err
 	}
 	db, err := sql.Open("sqlite", dsn(path, false))
@@ -40,9 +39,14 @@ func (r *Reader) Close() error { return r.db.Close() }
 
 // Get returns the turn with this key, or [store.ErrNotFound].
 func (r *Reader) Get(ctx context.Context, key store.Key) (t store.Turn, err error) {
+	var odd error
 	found := false
-	err = r.turns(ctx, func(row store.Turn) { t, found = row, true }, selectTurn, key[:])
-	if err == nil && !found {
+	one := Reader{db: r.db, odd: func(err error) { odd = err }}
+	err = one.turns(ctx, func(row store.Turn) { t, found = row, true }, selectTurn, key[:])
+	switch {
+	case err == nil && odd != nil:
+		err = odd
+	case err == nil && !found:
 		err = store.ErrNotFound
 	}
 	return t, err
@@ -56,11 +60,12 @@ func (s *Store) Get(ctx context.Context, key store.Key) (store.Turn, error) {
 	if s.recent.unknown(key) {
 		return store.Turn{}, store.ErrNotFound
 	}
-	t, err := s.Reader.Get(ctx, key)
+	t, err := s.read.Get(ctx, key)
 	return t, s.fault(err)
 }
 
-// List returns the turns that match f, youngest first.
+// List returns the turns that match f, youngest first. A row that cannot be read
+// concerns its own message only, and is left out.
 func (r *Reader) List(ctx context.Context, f store.Filter) (turns []store.Turn, err error) {
 	limit := f.Limit
 	if limit <= 0 {
@@ -86,7 +91,7 @@ func (s *Store) List(ctx context.Context, f store.Filter) ([]store.Turn, error) 
 	if err := s.err(); err != nil {
 		return nil, err
 	}
-	turns, err := s.Reader.List(ctx, f)
+	turns, err := s.read.List(ctx, f)
 	return turns, s.fault(err)
 }
 
@@ -150,9 +155,12 @@ func (r *Reader) turns(ctx context.Context, each func(store.Turn), text string, 
 			return err
 		}
 		t, err := readRow(values[:])
-		if err == nil {
+		switch {
+		case err == nil:
 			each(t)
+		case r.odd != nil:
+			r.odd(err)
 		}
-		return err
+		return nil
 	}, text, args...)
 }

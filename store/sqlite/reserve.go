@@ -48,12 +48,14 @@ func (r *reserve) gone() bool {
 	return r.absent
 }
 
-// release gives the room up.
-func (r *reserve) release() {
+// release gives the room up, and reports whether there was any.
+func (r *reserve) release() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	_ = os.Remove(r.path)
+	was := !r.absent
 	r.absent, r.tried = true, time.Now()
+	return was
 }
 
 // restore takes the room back, now and then, if it is gone.

@@ -71,7 +71,7 @@ type expired struct {
 func (s *Store) expireChunk(ctx context.Context, after, bodies, rows int64) (c expired, err error) {
 	// The turns are looked for beside the writer.
 	var ids []int64
-	err = s.query(ctx, func(next scanner) error {
+	err = s.read.query(ctx, func(next scanner) error {
 		var id int64
 		err := next(&id, &c.last)
 		ids = append(ids, id)
@@ -98,21 +98,27 @@ func (s *Store) expireChunk(ctx context.Context, after, bodies, rows int64) (c e
 	return c, err
 }
 
-// Tidy moves the WAL into the database and empties it, so that what was erased or
-// has expired is in neither. It is worth calling after an erasure and each
-// night.
+// Tidy sees to it that what was erased or has expired is in none of the files any
+// more: it clears what is left over in pages (see scrub), moves the WAL into the
+// database, and empties it. It reads the whole database, two or three seconds for
+// each GB, beside the writer; it is worth calling after an erasure and each night.
 func (s *Store) Tidy(ctx context.Context) error {
+	if err := s.scrub(ctx); err != nil {
+		return err
+	}
 	for pause := 50 * time.Millisecond; ; pause *= 2 {
+		if err := s.move(); err != nil { // most of it, without stopping the writer
+			return err
+		}
 		busy := false
-		err := s.writer.submit(ctx, outside, nil, func() error {
-			n, err := s.writer.numbers("PRAGMA wal_checkpoint(TRUNCATE)")
-			busy = n[0] != 0
+		err := s.writer.submit(ctx, outside, nil, func() (err error) {
+			busy, err = s.writer.empty()
 			return err
 		})
 		if err != nil || !busy {
 			return err
 		}
-		// Somebody reads. The WAL can only be emptied when nobody does.
+		// The WAL can only be emptied when nobody reads.
 		if pause > 5*time.Second {
 			return errors.New("store: the write-ahead log could not be emptied, because another program reads the database; it is tried again")
 		}
@@ -160,20 +166,21 @@ func (w *writer) watchSize() {
 	left := pages - moved
 	switch {
 	case w.s.moving.Load():
-	case left > 8*moveAt, pages > moveAt && left < moveAt/4:
+	case pages > moveAt && left < moveAt/4:
 		if _, err = w.numbers("PRAGMA wal_checkpoint(PASSIVE)"); err != nil {
 			_ = w.s.fault(err)
 		}
 	case pages > moveAt && !w.s.closed.Load():
 		w.s.moving.Store(true)
-		w.s.running.Go(w.s.move)
+		w.s.running.Go(func() {
+			defer w.s.moving.Store(false)
+			_ = w.s.move()
+		})
 	}
 }
 
-// move moves the WAL into the database beside the writer.
-func (s *Store) move() {
-	defer s.moving.Store(false)
-	if _, err := s.db.Exec("PRAGMA wal_checkpoint(PASSIVE)"); err != nil {
-		_ = s.fault(err)
-	}
+// move moves the WAL into the database beside the writer, as far as nobody reads.
+func (s *Store) move() error {
+	_, err := s.read.db.Exec("PRAGMA wal_checkpoint(PASSIVE)")
+	return s.fault(err)
 }

@@ -63,7 +63,7 @@ const (
 // of their transaction, however long the disk takes for it, whether or not
 // their context ends.
 type Store struct {
-	Reader
+	read    Reader // beside the writer
 	path    string
 	logger  *slog.Logger
 	fatal   func(error)
@@ -80,6 +80,7 @@ type Store struct {
 	stop    context.CancelFunc // ends what runs in the background
 	running sync.WaitGroup     // what runs in the background
 	moving  atomic.Bool        // a checkpoint runs in the background
+	check   atomic.Bool        // the database has to be checked, and was not yet
 }
 
 var _ store.Store = (*Store)(nil)
@@ -94,11 +95,8 @@ func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	path, err := filepath.Abs(cfg.Path)
+	path, err := place(cfg.Path, cfg.Force)
 	if err != nil {
-		return nil, unusable("%s is no path: %w", cfg.Path, err)
-	}
-	if err := checkPlace(path, cfg.Force); err != nil {
 		return nil, err
 	}
 	s := &Store{
@@ -117,13 +115,12 @@ func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
 	}()
 	// A disk that is full may have no room for opening either.
 	s.reserve = newReserve(path+reserveSuffix, freeBytes(filepath.Dir(path)))
-	last := s.lock.last
-	if err := s.open(ctx, last); err != nil {
+	if err := s.open(ctx); err != nil {
 		return nil, openError(path, err)
 	}
 	background, stop := context.WithCancel(context.Background())
 	s.stop = stop
-	if last.PID != 0 && !last.Clean && !last.mustCheck() {
+	if s.check.Load() {
 		s.running.Go(func() { s.checkLater(background) })
 	}
 	return s, nil
@@ -135,49 +132,53 @@ func (s *Store) abandon() {
 		s.writer.stop()
 		s.writer.conn.Close()
 	}
-	if s.db != nil {
-		s.db.Close()
+	if s.read.db != nil {
+		s.read.db.Close()
+	}
+	if s.reserve != nil {
+		s.reserve.release()
 	}
 	_ = s.lock.release()
 }
 
-func (s *Store) open(ctx context.Context, last holder) error {
+func (s *Store) open(ctx context.Context) error {
 	fresh, err := makeFile(s.path)
 	if err != nil {
 		return err
 	}
-	if !fresh {
-		// Before anything is written.
-		r, err := OpenReader(ctx, s.path)
-		if err != nil {
-			return err
-		}
-		r.Close()
-	}
-	if s.db, err = sql.Open("sqlite", dsn(s.path, true)); err != nil {
+	db, err := sql.Open("sqlite", dsn(s.path, true))
+	if err != nil {
 		return err
 	}
-	s.db.SetMaxOpenConns(1)
-	if last.mustCheck() && !fresh {
-		s.logger.Info("the database was not closed before the machine stopped, checking it", slog.String("path", s.path))
-		if err := quickCheck(ctx, s.db); err != nil {
+	s.read = Reader{db: db, odd: s.logOdd}
+	db.SetMaxOpenConns(1)
+	// Nothing is written before it is known that the file is ours; what a process
+	// that died had begun to write, SQLite takes back here.
+	if err := checkApplication(ctx, db); err != nil {
+		return err
+	}
+	if last := s.lock.last; !fresh && last.mustCheck() {
+		s.logger.Info("the database was not closed before the machine stopped, or comes from elsewhere: checking it", slog.String("path", s.path))
+		if err := quickCheck(ctx, db); err != nil {
 			return err
 		}
+	} else if !fresh {
+		s.check.Store(!last.Clean)
 	}
 	// From here on a death is an unclean stop.
 	if err := s.lock.write(false, false); err != nil {
 		return err
 	}
-	if err := migrate(ctx, s.db); err != nil {
+	if _, err := db.ExecContext(ctx, "PRAGMA journal_mode = wal"); err != nil {
 		return err
 	}
-	if err := checkSettings(ctx, s.db); err != nil {
+	if err := migrate(ctx, db); err != nil {
 		return err
 	}
 	if err := s.install(ctx); err != nil {
 		return err
 	}
-	conn, err := s.db.Driver().Open(dsn(s.path, true))
+	conn, err := db.Driver().Open(dsn(s.path, true))
 	if err != nil {
 		return err
 	}
@@ -185,9 +186,32 @@ func (s *Store) open(ctx context.Context, last holder) error {
 		conn.Close()
 		return err
 	}
-	s.db.SetMaxOpenConns(readers)
-	s.db.SetMaxIdleConns(readers)
+	if err := s.writer.submit(ctx, outside, nil, func() error { return s.writer.checkSettings() }); err != nil {
+		return err
+	}
+	return s.openReaders(ctx)
+}
+
+// openReaders opens all connections for reading, so that none is missing when
+// the process has no file descriptors left.
+func (s *Store) openReaders(ctx context.Context) error {
+	s.read.db.SetMaxOpenConns(readers)
+	s.read.db.SetMaxIdleConns(readers)
+	var conns [readers]*sql.Conn
+	for i := range conns {
+		conn, err := s.read.db.Conn(ctx)
+		if err != nil {
+			return err
+		}
+		defer conn.Close() // given back
+		conns[i] = conn
+	}
 	return nil
+}
+
+// logOdd tells of a row that cannot be read. It concerns its own message only.
+func (s *Store) logOdd(err error) {
+	s.logger.Error("a row of the database is left out", slog.String("path", s.path), slog.Any("error", err))
 }
 
 // install reads what belongs to the database as a whole, makes it the first time,
@@ -195,41 +219,42 @@ func (s *Store) open(ctx context.Context, last holder) error {
 func (s *Store) install(ctx context.Context) error {
 	salt := make([]byte, 32)
 	rand.Read(salt)
-	if _, err := s.db.ExecContext(ctx, `INSERT INTO installation (one, salt, not_before) VALUES (1, ?, 0) ON CONFLICT DO NOTHING`, salt); err != nil {
+	db := s.read.db
+	if _, err := db.ExecContext(ctx, `INSERT INTO installation (one, salt, not_before) VALUES (1, ?, 0) ON CONFLICT DO NOTHING`, salt); err != nil {
 		return err
 	}
 	var notBefore int64
-	err := s.db.QueryRowContext(ctx, `SELECT salt, not_before FROM installation`).Scan(&s.inst.Salt, &notBefore)
+	err := db.QueryRowContext(ctx, `SELECT salt, not_before FROM installation`).Scan(&s.inst.Salt, &notBefore)
 	s.inst.NotBefore = fromMillis(notBefore)
 	if err != nil {
 		return err
 	}
 	var newest []byte
-	err = s.db.QueryRowContext(ctx, `SELECT max(key) FROM turn`).Scan(&newest)
+	err = db.QueryRowContext(ctx, `SELECT max(key) FROM turn`).Scan(&newest)
 	if len(newest) == len(store.Key{}) {
 		s.recent.since = store.Key(newest).Time().Add(time.Second)
 	}
 	return err
 }
 
-// makeFile makes an empty file that only this user can read; SQLite gives its
-// other files the same mode. It reports whether the database is new.
+// makeFile makes an empty file that only this user can read, if there is none; SQLite
+// gives its other files the same mode. It reports whether the database is new.
+//
+// A database is never opened here, or anywhere else but by SQLite: to close a file
+// gives up all locks that this process has on it, those of other connections too, and
+// another program would take the write-ahead log away.
 func makeFile(path string) (fresh bool, err error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if info, err := os.Stat(path); err == nil {
+		return info.Size() == 0, nil
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err != nil {
 		return false, err
 	}
-	info, err := f.Stat()
-	if err == nil && info.Size() == 0 {
-		fresh, err = true, f.Sync()
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return true, err
 	}
-	if closing := f.Close(); err == nil {
-		err = closing
-	}
-	if fresh && err == nil {
-		err = syncDir(filepath.Dir(path))
-	}
-	return fresh, err
+	return true, syncDir(filepath.Dir(path))
 }
 
 // syncDir makes a new name in a folder durable.
@@ -250,12 +275,13 @@ func dsn(path string, write bool) string {
 		"synchronous(full)",
 		"secure_delete(on)", // what is erased is overwritten
 		"cache_size(-4000)",
-		"wal_autocheckpoint(0)", // see writer.watchSize
+		"wal_autocheckpoint(0)",        // see writer.watchSize
+		"journal_size_limit(67108864)", // a WAL that a long reader has made large does not stay so
+		"fullfsync(on)",                // on macOS, where a flush else ends in the disk's memory
+		"checkpoint_fullfsync(on)",
 		"trusted_schema(off)",
 	}}
-	if write {
-		q["_pragma"] = append(q["_pragma"], "journal_mode(wal)")
-	} else {
+	if !write {
 		q.Set("mode", "ro")
 	}
 	u := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: q.Encode()}
@@ -281,8 +307,8 @@ func (s *Store) write(ctx context.Context, kind kind, ops []store.Op) error {
 	return s.writer.submit(ctx, kind, ops, nil)
 }
 
-// Close waits for what is under way and closes the file. What was to be
-// checked or moved in the background is left for the next time.
+// Close waits for what is under way and closes the file. A check that was not
+// done is left for the next time.
 func (s *Store) Close() error {
 	if s.closed.Swap(true) {
 		return nil
@@ -295,11 +321,11 @@ func (s *Store) Close() error {
 		// storage says to that is worth nothing.
 		return s.lock.release()
 	}
-	_, _ = s.writer.numbers("PRAGMA wal_checkpoint(TRUNCATE)")
+	_, _ = s.writer.empty()
 	s.reserve.release()
-	err := errors.Join(s.writer.conn.Close(), s.db.Close())
+	err := errors.Join(s.writer.conn.Close(), s.read.Close())
 	if err == nil {
-		err = s.lock.write(true, false)
+		err = s.lock.write(!s.check.Load(), false)
 	}
 	return errors.Join(err, s.lock.release())
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"runtime"
+	"strconv"
 	"sync"
 	"time"
 
@@ -183,9 +184,10 @@ func (w *writer) carryOut(group []*request, rows int) error {
 	if isFull(err) {
 		// What is under way must be able to end, so results get the room that
 		// was kept for them; new messages do not.
-		w.s.logger.Error("the disk is full: new messages are not accepted until there is room", slog.String("path", w.s.path))
-		w.s.reserve.release()
-		_, _ = w.numbers("PRAGMA wal_checkpoint(TRUNCATE)") // what it holds may fit into the database
+		if w.s.reserve.release() {
+			w.s.logger.Error("the disk is full: new messages are not accepted until there is room", slog.String("path", w.s.path))
+		}
+		_, _ = w.empty() // what the WAL holds may fit into the database
 		err = run(group)
 	}
 	if err != nil {
@@ -345,7 +347,7 @@ func (w *writer) numbers(text string, args ...driver.Value) (n [3]int64, err err
 	return n, nil
 }
 
-// run1 runs a statement with w.args.
+// do runs a statement with w.args, and returns how many rows it changed.
 func (w *writer) do(text string) (int, error) {
 	stmt, err := w.prepare(text)
 	if err != nil {
@@ -371,6 +373,29 @@ func (w *writer) first(text string, values []driver.Value) error {
 	}
 	defer rows.Close()
 	return rows.Next(values[:min(len(values), len(rows.Columns()))])
+}
+
+// text runs a statement that answers with one text.
+func (w *writer) text(text string) (string, error) {
+	w.args = w.args[:0]
+	var value [1]driver.Value
+	err := w.first(text, value[:])
+	s, _ := value[0].(string)
+	return s, err
+}
+
+// empty moves the WAL into the database and makes it empty. It reports whether somebody
+// reads, so that it could not; it does not wait for them.
+func (w *writer) empty() (busy bool, err error) {
+	w.timeout(0)
+	defer w.timeout(busyTimeout)
+	n, err := w.numbers("PRAGMA wal_checkpoint(TRUNCATE)")
+	return n[0] != 0, err
+}
+
+// timeout is how long the writer waits for other programs' locks.
+func (w *writer) timeout(d time.Duration) {
+	_, _ = w.numbers("PRAGMA busy_timeout = " + strconv.FormatInt(d.Milliseconds(), 10))
 }
 
 // prepare returns the statement of a text, prepared once.
