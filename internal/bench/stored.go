@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/echostr/echostr/callback"
@@ -176,14 +175,6 @@ func (d *database) messages(n int) (µs float64, err error) {
 	}
 	wg.Wait()
 	return float64((processorTime() - before).Nanoseconds()) / 1000 / float64(n/64*64), err
-}
-
-func processorTime() time.Duration {
-	var r syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &r) != nil {
-		return 0
-	}
-	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }
 
 // restartTimes kills a server again and again, and measures the time from starting it to

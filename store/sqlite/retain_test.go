@@ -49,9 +49,9 @@ func TestErasedBytesAreGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	rnd := rand.New(rand.NewPCG(1, 2))
-	user := func(i int) string { return fmt.Sprintf("oUser%05dOfTheTest", i%700) }
-	said := func(i int) string { return fmt.Sprintf("what user %05d told us in confidence", i%700) }
-	told := func(i int) string { return fmt.Sprintf("what we told user %05d", i%700) }
+	user := func(i int) string { return fmt.Sprintf("oUser%05dOfTheTest", i%300) }
+	said := func(i int) string { return fmt.Sprintf("what user %05d told us in confidence", i%300) }
+	told := func(i int) string { return fmt.Sprintf("what we told user %05d", i%300) }
 	type message struct {
 		op store.Op
 		n  int
@@ -65,7 +65,7 @@ func TestErasedBytesAreGone(t *testing.T) {
 		}
 		under = append(under[:k], under[k+1:]...)
 	}
-	for i := range 3500 {
+	for i := range 1500 {
 		turn := sample(int64(i), time.Now(), owner)
 		turn.OpenID, turn.Body = user(i), strings.Repeat(said(i)+" ", 1+rnd.IntN(20))
 		op := []store.Op{{Turn: turn}}
@@ -79,7 +79,7 @@ func TestErasedBytesAreGone(t *testing.T) {
 	for len(under) > 0 {
 		finish(0)
 	}
-	const erased = 150
+	const erased = 60
 	var words []string
 	for i := range erased {
 		words = append(words, user(i), said(i), told(i))
@@ -99,7 +99,7 @@ func TestErasedBytesAreGone(t *testing.T) {
 		t.Errorf("%d words are still there, such as %v", len(list), list[0])
 	}
 	rows, err := s.List(ctx, store.Filter{Limit: 10_000})
-	if err != nil || len(rows) != 3500 {
+	if err != nil || len(rows) != 1500 {
 		t.Fatalf("%d rows are left, %v", len(rows), err)
 	}
 	for _, row := range rows {

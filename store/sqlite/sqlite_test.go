@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"testing"
@@ -41,4 +42,16 @@ func TestStore(t *testing.T) {
 		},
 		Elapse: func(d time.Duration) { now = now.Add(d) },
 	})
+}
+
+// sample is a turn as WeChat's text messages make it, by one of 10,000 users.
+func sample(n int64, now time.Time, owner store.Node) store.Turn {
+	keyer := store.NewKeyer([]byte("salt"))
+	return store.Turn{
+		Key:     keyer.Key([32]byte{byte(n), byte(n >> 8), byte(n >> 16), byte(n >> 24)}, now.Unix(), now),
+		Account: "demo", OpenID: fmt.Sprintf("ogdotwSc_MmEEsJs9-ABZ1QL_%04d", n*7919%10_000), OriginalID: "gh_866835093fea",
+		MsgType: "text", Body: fmt.Sprintf("%330d", n), CreateTime: now.Unix(), ReceivedAt: now.Truncate(time.Millisecond),
+		Pushes: []store.Push{{Number: 1, At: now.Truncate(time.Millisecond)}}, Seen: 1,
+		State: store.Running, Attempt: 1, Owner: owner,
+	}
 }
