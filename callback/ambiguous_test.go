@@ -148,3 +148,38 @@ func TestFailedWriteIsNotAmbiguous(t *testing.T) {
 		}
 	})
 }
+
+// The clock of the dead process was ahead for a while, and its youngest turn says so.
+// What was on its way when it died is found all the same.
+func TestAmbiguousAfterAClockAhead(t *testing.T) {
+	t.Parallel()
+	for _, ahead := range []time.Duration{0, 5 * time.Minute, 9 * time.Minute} {
+		t.Run(ahead.String(), func(t *testing.T) {
+			t.Parallel()
+			in2026(t, func(t *testing.T) {
+				var wrong atomic.Int64
+				now := func() time.Time { return time.Now().Add(time.Duration(wrong.Load())) }
+				a := account(callback.Plain, new(counted))
+				a.Freshness = 10 * time.Minute
+				mem := memory.New(memory.Config{})
+				link := &forgetful{faulty: faulty{Store: mem}}
+				old := start(t, callback.Config{Accounts: []callback.Account{a}, Store: link, NodeID: "old", Now: now})
+				wrong.Store(int64(ahead))
+				pack(a, text("while the clock is ahead")).sendCut(old)
+				time.Sleep(time.Second)
+				wrong.Store(0)
+				w := pack(a, text("x"))
+				link.armed.Store(true)
+				w.sendCut(old)
+				synctest.Wait()
+				link.fail(before) // it dies
+				time.Sleep(time.Second)
+				s := start(t, callback.Config{Accounts: []callback.Account{a}, Store: mem, NodeID: "new", Now: now})
+				time.Sleep(time.Minute)
+				if row := rowOf(t, mem, w); row.Delivery != store.Assumed || s.Stats().Ambiguous != 1 {
+					t.Errorf("%v, %d counted", row.Delivery, s.Stats().Ambiguous)
+				}
+			})
+		})
+	}
+}

@@ -3,6 +3,10 @@ package callback_test
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -118,12 +122,159 @@ func TestEraseWhileRunning(t *testing.T) {
 		if g := <-done; !g.is(200, "success") {
 			t.Errorf("the message of the erased user: %v", g)
 		}
+		time.Sleep(5 * time.Second) // a handler that heeds nothing comes to its end
 		for _, row := range rows(t, st) {
 			if personal(row) || row.State != store.Erased {
 				t.Errorf("left: %+v", row)
 			}
 		}
 	})
+}
+
+// P10: nothing personal is put into the store after the erasure of what was under way
+// then, and what comes after it is not touched.
+func TestEraseUnderWay(t *testing.T) {
+	t.Parallel()
+	const erasure = 300 * time.Millisecond // after the message
+	unsubscribe := func(s *callback.Server, a callback.Account) error {
+		if g := pack(a, event(testUser, "unsubscribe", "")).sendCut(s); !g.is(200, "success") {
+			return fmt.Errorf("unsubscribe got %v", g)
+		}
+		return nil
+	}
+	operator := func(account string) func(*callback.Server, callback.Account) error {
+		return func(s *callback.Server, _ callback.Account) error {
+			_, err := s.Erase(context.Background(), account, testUser)
+			return err
+		}
+	}
+	for _, test := range []struct {
+		name    string
+		pure    bool
+		handler time.Duration
+		fault   fault // of the claim of the message
+		faults  int
+		full    bool          // as many handlers run as may
+		slow    time.Duration // how long that claim takes, and no other
+		erase   func(*callback.Server, callback.Account) error
+		starts  int64
+	}{
+		{name: "a Pure handler runs", pure: true, handler: 800 * time.Millisecond, erase: unsubscribe, starts: 1},
+		{name: "a Pure handler runs on", pure: true, handler: 3 * time.Second, erase: unsubscribe, starts: 1},
+		{name: "a Pure handler runs, an operator erases", pure: true, handler: 800 * time.Millisecond, erase: operator(""), starts: 1},
+		{name: "a Pure handler runs, an operator erases from the account", pure: true, handler: 800 * time.Millisecond, erase: operator("demo"), starts: 1},
+		{name: "the store is down for it", fault: before, faults: 7, erase: unsubscribe},
+		{name: "it is stored, and nobody was told", fault: after, faults: 7, erase: unsubscribe},
+		{name: "the result of a Pure handler waits for the store", pure: true, handler: time.Millisecond, fault: before, faults: 7, erase: unsubscribe, starts: 1},
+		{name: "so does what is stored, and nobody was told", pure: true, handler: time.Millisecond, fault: after, faults: 7, erase: unsubscribe, starts: 1},
+		{name: "there is no room for its handler", full: true, erase: operator("")},
+		{name: "its claim is under way", slow: time.Second, erase: unsubscribe},
+		{name: "its claim is under way, an operator erases", slow: time.Second, erase: operator("")},
+		{name: "the result of a Pure handler is on its way", pure: true, handler: time.Millisecond, slow: time.Second, erase: unsubscribe, starts: 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			in2026(t, func(t *testing.T) {
+				var starts atomic.Int64
+				r := echostr.NewRouter()
+				route := echostr.On(r, func(_ context.Context, m *echostr.TextMessage) (echostr.Reply, error) {
+					if m.Content == "秘密" {
+						starts.Add(1)
+						time.Sleep(test.handler)
+					}
+					return echostr.Text("re: " + m.Content), nil
+				})
+				if test.pure {
+					route.Pure()
+				}
+				echostr.On(r, func(context.Context, *echostr.ClickEvent) (echostr.Reply, error) {
+					time.Sleep(time.Second)
+					return nil, nil
+				})
+				a := account(callback.Plain, r)
+				mem := memory.New(memory.Config{})
+				st := &picky{Store: mem, fault: test.fault, times: test.faults, slow: test.slow}
+				cfg := callback.Config{Accounts: []callback.Account{a}, Store: st}
+				if test.full {
+					cfg.MaxRunning = 1
+				}
+				s := start(t, cfg)
+				if test.full {
+					go pack(a, event("oOther", "CLICK", "k")).sendCut(s)
+					time.Sleep(time.Millisecond)
+				}
+				w := pack(a, text("秘密"))
+				st.document.Store(&w.document)
+				done := make(chan got, 1)
+				go func() { done <- w.sendCut(s) }()
+				time.Sleep(erasure)
+				if err := test.erase(s, a); err != nil {
+					t.Error(err)
+				}
+				// The user comes back at once. A claim that is under way is in the store before.
+				time.Sleep(test.slow)
+				if g := pack(a, text("wieder da")).sendCut(s); !test.full && (g.status != 200 || parseReply(t, g.body).Content != "re: wieder da") {
+					t.Errorf("what comes after the erasure got %v", g)
+				}
+				if g := <-done; !g.is(200, "success") {
+					t.Errorf("the message got %v", g)
+				}
+				if g := w.sendCut(s); !g.is(200, "success") {
+					t.Errorf("its replay got %v", g)
+				}
+				time.Sleep(5 * time.Second)
+				synctest.Wait()
+				left := 0
+				for _, row := range rows(t, mem) {
+					switch {
+					case row.OpenID == "oOther":
+					case strings.Contains(row.Body, "wieder da"):
+						left++
+					case personal(row) || row.State != store.Erased:
+						t.Errorf("left: %+v", row)
+					}
+				}
+				if left != 1 || starts.Load() != test.starts {
+					t.Errorf("%d rows of what came after, %d starts", left, starts.Load())
+				}
+				if n := s.Stats(); n.Running != 0 || n.Waiting != 0 {
+					t.Errorf("%d run, %d wait", n.Running, n.Waiting)
+				}
+			})
+		})
+	}
+}
+
+// picky is a store in which the claims of one document fail, or take their time.
+type picky struct {
+	store.Store
+	document atomic.Pointer[string]
+	fault    fault
+	slow     time.Duration
+
+	mu    sync.Mutex
+	times int
+}
+
+func (s *picky) Claim(ctx context.Context, ops []store.Op) error {
+	if d := s.document.Load(); d == nil || ops[0].Turn.Body != *d {
+		return s.Store.Claim(ctx, ops)
+	}
+	s.mu.Lock()
+	fails := s.times > 0
+	s.times--
+	s.mu.Unlock()
+	if fails && s.fault == before {
+		return store.ErrUnavailable
+	}
+	time.Sleep(s.slow)
+	mine := slices.Clone(ops)
+	err := s.Store.Claim(ctx, mine)
+	if fails {
+		return store.ErrUnavailable
+	}
+	copy(ops, mine)
+	return err
 }
 
 // P10: so is what a user has sent who withdraws an authorisation or closes the WeChat

@@ -162,6 +162,6 @@ func (s *faulty) Leave(ctx context.Context, n store.Node) error {
 	return err
 }
 
-func (s *faulty) Erase(ctx context.Context, account, openID string, until time.Time) (int, error) {
+func (s *faulty) Erase(ctx context.Context, account, openID string, until store.Key) (int, error) {
 	return call(s, ctx, "Erase", func() (int, error) { return s.Store.Erase(ctx, account, openID, until) })
 }

@@ -2,7 +2,6 @@ package callback
 
 import (
 	"errors"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -34,6 +33,12 @@ type flight struct {
 	handler *attempt    // the attempt that runs here
 	marking bool        // marks have the row
 
+	// Of the first push that came in here.
+	openID  string
+	arrival int64 // counts the flights that began with a push, from 1; 0: this one did not yet
+
+	withdrawn bool // the user has withdrawn it: nothing personal is claimed any more
+
 	// Only the driver touches these.
 	state   turn.State
 	dirty   bool // the row has changed since it was saved, which may wait
@@ -51,6 +56,7 @@ type job struct {
 	push   *openPush // PushArrived, PushDue
 	reload bool      // read the row first
 	marked int64     // the version that marks have saved, or -1; then there is no event
+	forget bool      // the user's data has been erased; then there is no event
 }
 
 // post queues an event; a goroutine of its own drives the flight if nobody does.
@@ -144,30 +150,6 @@ func (f *flight) rest() {
 	}
 }
 
-// marked takes in what became of the row that was given to marks. Whatever
-// failed, nobody waits for it.
-func (f *flight) marked(op *store.Op) {
-	f.mu.Lock()
-	f.marking = false
-	version := int64(-1)
-	if op.OK {
-		version = op.Turn.Version
-	}
-	if f.driven {
-		f.enqueue(&job{marked: version})
-		return
-	}
-	f.absorb(version)
-	f.rest()
-}
-
-// absorb takes in that the row was saved by marks.
-func (f *flight) absorb(version int64) {
-	if row := &f.state.Row; row.Version == version-1 {
-		row.Version = version
-	}
-}
-
 // idle reports whether there is nothing to keep the flight for. The driver may ask,
 // and whoever holds f.mu while there is none.
 func (f *flight) idle() bool { return !f.state.Running && len(f.state.Open) == 0 }
@@ -186,9 +168,12 @@ func (f *flight) handOver() {
 // apply takes one event to its effects. It returns the attempt to run, if
 // the event starts one.
 func (f *flight) apply(j *job) (start *attempt) {
-	if j.marked != 0 {
+	switch {
+	case j.marked != 0:
 		f.absorb(j.marked)
 		return nil
+	case j.forget:
+		return f.forget()
 	}
 	ev := &j.ev
 	switch ev.Kind {
@@ -246,6 +231,9 @@ func (f *flight) apply(j *job) (start *attempt) {
 			switch fate {
 			case gaveUp:
 				return start
+			case withdrawn:
+				f.state.Row.Erase()
+				continue
 			case fenced:
 				// An attempt of the epoch that is over is void. Then once more,
 				// under the new one.
@@ -263,6 +251,16 @@ func (f *flight) apply(j *job) (start *attempt) {
 				if start = either(start, f.apply(&job{ev: turn.Event{Kind: turn.Changed}})); ev.Kind == turn.Changed {
 					return start
 				}
+				continue
+			}
+			if row.Version == 1 && row.State != store.Erased && f.isWithdrawn() {
+				// The claim was on its way when that came: nothing is done about it.
+				if f.counted {
+					f.counted = false
+					f.s.stats.running.Add(-1)
+				}
+				f.state.Row, f.dirty = row, false
+				start = either(start, f.forget())
 				continue
 			}
 			next.Row, f.dirty = row, false
@@ -325,113 +323,6 @@ func (f *flight) ask(j *job, ev *turn.Event, must bool) error {
 			return err
 		}
 	}
-}
-
-// fate is what became of a row that had to be saved.
-type fate int
-
-const (
-	saved    fate = iota
-	conflict      // another row is there
-	fenced        // this node's epoch was over; it has joined again
-	gaveUp        // nobody waits for it any more, or the process ends
-)
-
-// commit saves the row, and returns it as the store has it then. While the store is
-// down nothing is acknowledged, and nothing is given up that somebody still
-// waits for: P8.
-func (f *flight) commit(j *job, row *store.Turn) (store.Turn, fate) {
-	for pause := firstPause; ; {
-		began := time.Now()
-		current, ok, err := *row, false, errBusy
-		// A claim takes its place among the handlers before it waits for the store.
-		f.counted = row.Version == 0 && row.State == store.Running && !f.state.Running
-		if !f.counted || f.s.stats.running.Add(1) <= int64(f.s.cfg.MaxRunning) {
-			current, ok, err = f.s.save(row)
-		}
-		if f.counted && (!ok || err != nil) {
-			f.counted = false
-			f.s.stats.running.Add(-1)
-		}
-		switch {
-		case err == errBusy:
-			f.s.refusals.note(f.s.ctx, f.s.clock.now(), f.account.Name, Overloaded, "")
-		case err == nil:
-			f.s.stats.storeLatency.Observe(time.Since(began).Seconds())
-			if ok {
-				return current, saved
-			}
-			return current, conflict
-		case errors.Is(err, store.ErrNotFound):
-			// Expired or restored away. There is nobody left to answer.
-			current.Erase()
-			return current, conflict
-		case errors.Is(err, store.ErrFenced) && f.s.node.rejoin(row.Owner) == nil:
-			return current, fenced
-		default:
-			f.s.storeFailed(err)
-		}
-		if !f.s.rest(&pause) {
-			return current, gaveUp
-		}
-		if j.push != nil && row.Version == 0 && !f.isWaiting(j.push) {
-			// The push is gone and its message was never acknowledged: WeChat's
-			// next push begins anew. Should the commit have happened all the
-			// same, that push, or the next sweep, finds the row.
-			f.s.node.doubt.Store(true)
-			return current, gaveUp
-		}
-	}
-}
-
-// errBusy: as many handlers run as may. It is like a store without room.
-var errBusy = errors.New("too many handlers run")
-
-func (s *Server) busy() bool { return s.stats.running.Load() >= int64(s.cfg.MaxRunning) }
-
-// Pauses between attempts to reach a store that is down.
-const (
-	firstPause = 5 * time.Millisecond
-	maxPause   = 200 * time.Millisecond
-)
-
-// rest waits before the next attempt, and makes the pause after that longer. It
-// reports false if the process ends.
-func (s *Server) rest(pause *time.Duration) bool {
-	select {
-	case <-s.ctx.Done():
-		return false
-	case <-time.After(*pause/2 + rand.N(*pause/2)):
-	}
-	*pause = min(2**pause, maxPause)
-	return true
-}
-
-// storeFailed counts a failed call of the store that is tried again.
-func (s *Server) storeFailed(err error) {
-	s.stats.storeErrors.Add(1)
-	s.node.troubled(err)
-}
-
-// batches are used again, since every save needs one.
-var batches = sync.Pool{New: func() any { return new([1]store.Op) }}
-
-// save claims or saves one row, and returns it as the store has it then.
-func (s *Server) save(row *store.Turn) (current store.Turn, ok bool, err error) {
-	ops := batches.Get().(*[1]store.Op)
-	ops[0].Turn = *row
-	if row.Version == 0 {
-		err = s.cfg.Store.Claim(s.storeCtx, ops[:])
-	} else {
-		err = s.cfg.Store.Save(s.storeCtx, ops[:])
-	}
-	if err == nil {
-		err = ops[0].Err
-	}
-	current, ok = ops[0].Turn, ops[0].OK && err == nil
-	ops[0] = store.Op{}
-	batches.Put(ops)
-	return current, ok, err
 }
 
 // reload reads the row before an event that somebody else may have caused. It

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync/atomic"
+	"time"
 
 	"github.com/echostr/echostr/store"
 )
@@ -16,6 +17,39 @@ type guard struct {
 	store.Store
 	broke  func(error) // told once
 	broken atomic.Pointer[error]
+	failed atomic.Pointer[failure] // the last write, if it found the store down or full
+}
+
+// failure is a write that found the store down or full.
+type failure struct {
+	err error
+	at  time.Time // monotonic
+}
+
+// failureMemory is how long a failed write says that the next one fails too. Without
+// traffic there is none to say that the store is back.
+const failureMemory = 10 * time.Second
+
+// accepts returns what speaks against the store's taking another turn, or nil.
+func (g *guard) accepts() error {
+	if f := g.failed.Load(); f != nil && time.Since(f.at) < failureMemory {
+		return f.err
+	}
+	return nil
+}
+
+// wrote notes how a write went. A result may fit where another turn does not, so only
+// a claim shows that there is room again.
+func (g *guard) wrote(ops []store.Op, err error, claim bool) {
+	for i := 0; i < len(ops) && err == nil; i++ {
+		err = ops[i].Err
+	}
+	switch last := g.failed.Load(); {
+	case errors.Is(err, store.ErrUnavailable):
+		g.failed.Store(&failure{err, time.Now()})
+	case err == nil && last != nil && (claim || !errors.Is(last.err, store.ErrFull)):
+		g.failed.CompareAndSwap(last, nil)
+	}
 }
 
 // err is what broke the store, or nil.
@@ -78,6 +112,7 @@ func (g *guard) Owners(ctx context.Context) (owners []store.Node, err error) {
 func (g *guard) Claim(ctx context.Context, ops []store.Op) (err error) {
 	if err = g.err(); err == nil {
 		err = g.Store.Claim(ctx, ops)
+		g.wrote(ops, err, true)
 	}
 	return g.see(err)
 }
@@ -85,6 +120,7 @@ func (g *guard) Claim(ctx context.Context, ops []store.Op) (err error) {
 func (g *guard) Save(ctx context.Context, ops []store.Op) (err error) {
 	if err = g.err(); err == nil {
 		err = g.Store.Save(ctx, ops)
+		g.wrote(ops, err, false)
 	}
 	return g.see(err)
 }

@@ -24,8 +24,9 @@ type membership struct {
 	doubt   atomic.Bool // the outcome of a claim is not known
 
 	joined   time.Time // monotonic: when this process first joined
-	youngest time.Time // when the youngest turn was received that was there then
 	looked   bool      // confirm has been done
+	youngest time.Time // when the youngest turn was received that was there then
+	latest   time.Time // the same, unless that lies in the future: then when this process joined
 
 	mu      sync.Mutex
 	trouble time.Time // when the store's failing was last logged
@@ -48,7 +49,10 @@ func (m *membership) join(s *Server) error {
 		return errors.Join(err, s.cfg.Store.Leave(context.Background(), n))
 	}
 	if m.looked = len(last) == 0; !m.looked {
-		m.youngest = last[0].ReceivedAt
+		m.youngest, m.latest = last[0].ReceivedAt, s.clock.now()
+		if m.youngest.Before(m.latest) {
+			m.latest = m.youngest
+		}
 	}
 	go m.run()
 	return nil
@@ -202,7 +206,7 @@ func (m *membership) look(own bool) error {
 	return nil
 }
 
-// flightTime is how long before the youngest turn that a dead process has received
+// flightTime is how long before the latest turn that a dead process has received
 // others may have been received whose answers were on their way when it died.
 const flightTime = time.Minute
 
@@ -213,7 +217,7 @@ func (m *membership) confirm() error {
 	st, ctx := m.s.cfg.Store, m.s.ctx
 	alive := make(map[store.Node]bool)
 	const resolution = time.Millisecond // of ReceivedAt
-	f := store.Filter{States: []store.State{store.Answered}, Since: m.youngest.Add(-flightTime), Until: m.youngest.Add(resolution)}
+	f := store.Filter{States: []store.State{store.Answered}, Since: m.latest.Add(-flightTime), Until: m.youngest.Add(resolution)}
 	for {
 		rows, err := st.List(ctx, f)
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/echostr/echostr/internal/turn"
@@ -169,8 +170,9 @@ func (s *Server) write(w http.ResponseWriter, ctx context.Context, a *account, i
 
 // flights are the turns that this process is busy with, by key.
 type flights struct {
-	s      *Server
-	shards [64]shard
+	s        *Server
+	shards   [64]shard
+	arrivals atomic.Int64 // how many flights began with a push
 }
 
 type shard struct {
@@ -203,6 +205,9 @@ func (t *flights) get(a *account, key store.Key, first *job) *flight {
 	f.mu.Lock()
 	sh.mu.Unlock()
 	if p := first.push; p != nil {
+		if f.arrival == 0 {
+			f.openID, f.arrival = p.openID(), t.arrivals.Add(1)
+		}
 		f.lastID++
 		p.id = f.lastID
 		first.ev.Push = p.id

@@ -261,5 +261,8 @@ func (s *Server) Ready(ctx context.Context) error {
 	case !alive:
 		return errors.New("the node has lost its lease on the store and is joining again")
 	}
+	if err := s.guard.accepts(); err != nil {
+		return fmt.Errorf("the store does not take what is received: %w", err)
+	}
 	return nil
 }

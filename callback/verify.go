@@ -112,16 +112,24 @@ func (in *received) row(account string) store.Turn {
 		return t
 	}
 	head := in.msg.Head()
-	t.OpenID, t.OriginalID = head.FromUserName, head.ToUserName
+	t.OpenID, t.OriginalID = in.openID(), head.ToUserName
 	t.MsgType, t.CreateTime = head.MsgType, head.CreateTime
-	// These are about a user, who need not be the one in FromUserName: R-EVENT-USER.
-	switch m := in.msg.(type) {
-	case *echostr.UserAuthorizationRevokeEvent:
-		t.OpenID = m.OpenID
-	case *echostr.UserAuthorizationCancellationEvent:
-		t.OpenID = m.OpenID
-	}
 	return t
+}
+
+// openID is the user that a message is about, who need not be the one in FromUserName:
+// R-EVENT-USER.
+func (in *received) openID() string {
+	switch m := in.msg.(type) {
+	case nil:
+		return ""
+	case *echostr.UserAuthorizationRevokeEvent:
+		return m.OpenID
+	case *echostr.UserAuthorizationCancellationEvent:
+		return m.OpenID
+	default:
+		return m.Head().FromUserName
+	}
 }
 
 // buffers holds bodies while they are read and opened; documents are parsed

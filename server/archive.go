@@ -98,10 +98,11 @@ func turnOf(ctx context.Context, st reader, key string) (*Turn, error) {
 	return &t, nil
 }
 
-const (
-	minKey    = 8    // digits: those of the time
-	findLimit = 5000 // turns that are looked through at once
-)
+// MinKey is how many digits of a key must be given: those of the time.
+const MinKey = 8
+
+// findLimit is how many turns are looked through at once.
+const findLimit = 5000
 
 // findTurn looks for the turn whose key begins with prefix. A key begins with the
 // second at which WeChat says the message was sent. It was received soon after, unless it is an old one that
@@ -109,7 +110,7 @@ const (
 func findTurn(ctx context.Context, st lister, prefix string) (store.Turn, error) {
 	padded := prefix + strings.Repeat("0", max(0, 2*len(store.Key{})-len(prefix)))
 	first, err := store.ParseKey(padded)
-	if err != nil || len(prefix) < minKey {
+	if err != nil || len(prefix) < MinKey {
 		return store.Turn{}, errBadKey
 	}
 	sent := first.Time()

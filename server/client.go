@@ -70,7 +70,7 @@ func (c *Client) Turns(ctx context.Context, f TurnFilter) ([]Turn, error) {
 }
 
 // Turn returns one turn with its documents. key may be the beginning of the
-// turn's, from 8 digits on.
+// turn's, from [MinKey] digits on.
 func (c *Client) Turn(ctx context.Context, key string) (*Turn, error) {
 	var t Turn
 	if err := c.do(ctx, http.MethodGet, "/api/v1/turns/"+url.PathEscape(key), nil, &t); err != nil {

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/echostr/echostr/store"
@@ -25,7 +27,7 @@ func (s *Server) drainTime() time.Duration {
 
 // drain ends everything. What is not finished in time is no error: WeChat
 // pushes it again, or a store that outlives the process has it.
-func (s *Server) drain(pushes, admin *http.Server, cause error) error {
+func (s *Server) drain(pushes *http.Server, open *connections, admin *http.Server, cause error) error {
 	s.draining.Store(true)
 	atMost := s.drainTime()
 	ctx, end := s.drainContext(atMost, cause)
@@ -35,16 +37,21 @@ func (s *Server) drain(pushes, admin *http.Server, cause error) error {
 			s.logger.Warn(text, slog.Any("error", err))
 		}
 	}
+	leave := func() {
+		s.listener.Close()
+		pushes.SetKeepAlivesEnabled(false)
+	}
 	if s.opts.Inherited {
 		// Whoever comes next has the socket: from now on new pushes are his.
-		pushes.SetKeepAlivesEnabled(false)
-		s.listener.Close()
+		leave()
 		warn("messages were still under way when it was time for the next process; it starts them again", s.callback.Settle(ctx))
 	} else {
 		settling, settled := context.WithTimeout(ctx, atMost*9/10)
 		warn("messages were still under way when the time to drain was nearly over", s.callback.Settle(settling))
 		settled()
 	}
+	leave()
+	open.wait(ctx)
 	if err := pushes.Shutdown(ctx); err != nil {
 		pushes.Close()
 		warn("pushes were still open when the time to drain was over", err)
@@ -64,6 +71,42 @@ func (s *Server) drain(pushes, admin *http.Server, cause error) error {
 	}
 	s.logger.Info("drained")
 	return nil
+}
+
+// connections counts those of an http.Server. Its Shutdown closes a connection
+// whose request it has not read yet, which would be a push that nobody answers.
+type connections struct {
+	complete chan struct{} // closed when none can come any more
+	open     atomic.Int64
+}
+
+func track(srv *http.Server) *connections {
+	c := &connections{complete: make(chan struct{})}
+	srv.ConnState = func(_ net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			c.open.Add(1)
+		case http.StateClosed, http.StateHijacked:
+			c.open.Add(-1)
+		}
+	}
+	return c
+}
+
+// wait waits until all have been closed, at most until ctx ends. The listener must be closed, and
+// the server keep no connection alive.
+func (c *connections) wait(ctx context.Context) {
+	select {
+	case <-c.complete:
+	case <-ctx.Done():
+	}
+	for c.open.Load() > 0 {
+		select {
+		case <-time.After(2 * time.Millisecond):
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // drainContext ends after atMost, and at once when the storage breaks, or has

@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"path/filepath"
@@ -49,6 +50,38 @@ func TestHandsOver(t *testing.T) {
 			t.Errorf("the log warns:\n%s", r.log)
 		}
 	})
+}
+
+// A connection that was accepted is answered, even if its request comes only then.
+func TestAnswersWhatItAccepted(t *testing.T) {
+	t.Parallel()
+	cfg := load(t, testYAML)
+	for _, inherited := range []bool{false, true} {
+		t.Run(fmt.Sprintf("inherited %v", inherited), func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(t *testing.T) {
+				r := start(t, cfg, Options{Inherited: inherited})
+				conn, err := r.pushes.DialContext(t.Context(), "", "")
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer conn.Close()
+				synctest.Wait()
+				r.stop()
+				time.Sleep(500 * time.Millisecond)
+				if _, err := io.WriteString(conn, "GET /wx/demo HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+					t.Error(err)
+				}
+				answer, err := io.ReadAll(conn)
+				if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 ") {
+					t.Errorf("it got %q, %v", answer, err)
+				}
+				if err := <-r.ended; err != nil {
+					t.Errorf("Run: %v", err)
+				}
+			})
+		})
+	}
 }
 
 // Pushes wait for the next process while a handler goes on, and WeChat cuts them

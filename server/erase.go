@@ -49,7 +49,9 @@ func (s *Server) erase(w http.ResponseWriter, r *http.Request) {
 		answerError(w, http.StatusNotFound, fmt.Sprintf("there is no account %q", req.Account))
 		return
 	}
-	s.logger.InfoContext(r.Context(), "what a user had sent was erased on request", slog.Int("messages", done.Turns))
+	if done.Turns > 0 {
+		s.logger.InfoContext(r.Context(), "what a user had sent was erased on request", slog.Int("messages", done.Turns))
+	}
 	answerJSON(w, http.StatusOK, done)
 }
 
@@ -63,7 +65,8 @@ func (s *Server) hasAccount(name string) bool {
 }
 
 // Erase erases what a user has sent until now, to one account or, if account is
-// empty, to any. From the files of the database it is gone within a minute.
+// empty, to any. From the files of the database it is gone within a minute, or an
+// hour if they are large.
 func (c *Client) Erase(ctx context.Context, account, openID string) (Erasure, error) {
 	var done Erasure
 	err := c.do(ctx, http.MethodPost, "/api/v1/erase", erasureRequest{account, openID}, &done)
@@ -74,7 +77,8 @@ func (c *Client) Erase(ctx context.Context, account, openID string) (Erasure, er
 // configuration itself, which is refused while another process has it, and leaves
 // nothing of what was erased in the files.
 //
-// The error wraps [ErrConfig] if the database cannot be used.
+// The error wraps [ErrConfig] if the database cannot be used, which somebody has to put
+// right.
 func EraseOffline(ctx context.Context, cfg *Config, account, openID string) (_ Erasure, err error) {
 	db, err := openDatabase(ctx, cfg, sqlite.Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {

@@ -16,6 +16,8 @@ const (
 	tidyHour    = 4                // o'clock, every night
 	tidyAfter   = 10 * time.Second // after an erasure, together with those that follow it
 	tidyAgain   = time.Minute      // after it failed
+	tidyShare   = 20               // it rests so many times as long as it took,
+	maxRest     = time.Hour        // and no longer than this
 )
 
 // keyRetention is how long it stays known, at least, that there was a message: P7.
@@ -56,6 +58,8 @@ func (j *janitor) run(ctx context.Context) {
 	tidyAt := time.Now().Add(firstRound)
 	tidy := time.NewTimer(firstRound)
 	defer tidy.Stop()
+	// To tidy is to read the whole file, which should not go on all day.
+	var rested time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -64,14 +68,18 @@ func (j *janitor) run(ctx context.Context) {
 			j.expire(ctx)
 			expire.Reset(expireEvery)
 		case <-j.erased:
-			if soon := time.Now().Add(tidyAfter); soon.Before(tidyAt) {
+			if soon := later(time.Now().Add(tidyAfter), rested); soon.Before(tidyAt) {
 				tidyAt = soon
-				tidy.Reset(tidyAfter)
+				tidy.Reset(time.Until(tidyAt))
 			}
 		case <-tidy.C:
-			now := time.Now()
-			if tidyAt = nextNight(now); !j.tidy(ctx) {
-				tidyAt = now.Add(tidyAgain)
+			began := time.Now()
+			err := j.tidy(ctx)
+			ended := time.Now()
+			rested = ended.Add(min(tidyShare*ended.Sub(began), maxRest))
+			if tidyAt = nextNight(ended); err != nil {
+				tidyAt = later(ended.Add(tidyAgain), rested)
+				j.failed(ctx, "what was erased may still stand in the free parts of the database file", err, slog.Duration("again_in", tidyAt.Sub(ended).Round(time.Second)))
 			}
 			tidy.Reset(time.Until(tidyAt))
 		}
@@ -93,28 +101,29 @@ func (j *janitor) expire(ctx context.Context) {
 	removed, err := j.store.Expire(ctx, now.Add(-j.bodies), now.Add(-max(j.bodies, keyRetention)))
 	switch {
 	case err != nil:
-		j.failed(ctx, "what is older than its retention could not be removed; it is tried again in an hour", err)
+		j.failed(ctx, "what is older than its retention could not be removed", err, slog.Duration("again_in", expireEvery))
 	case removed > 0:
 		j.logger.Info("messages older than their retention were removed", slog.Int("messages", removed))
 	}
 }
 
-// tidy reports whether it is done.
-func (j *janitor) tidy(ctx context.Context) bool {
-	t, ok := j.store.(tidier)
-	if !ok {
-		return true
+func (j *janitor) tidy(ctx context.Context) error {
+	if t, ok := j.store.(tidier); ok {
+		return t.Tidy(ctx)
 	}
-	if err := t.Tidy(ctx); err != nil {
-		j.failed(ctx, "what was erased may still stand in the free parts of the database file; it is tried again in a minute", err)
-		return false
+	return nil
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
 	}
-	return true
+	return a
 }
 
 // failed logs an error, unless the server ends or somebody else tells of it.
-func (j *janitor) failed(ctx context.Context, text string, err error) {
+func (j *janitor) failed(ctx context.Context, text string, err error, more ...any) {
 	if ctx.Err() == nil && !errors.Is(err, store.ErrClosed) && !errors.Is(err, store.ErrBroken) {
-		j.logger.Warn(text, slog.Any("error", err))
+		j.logger.Warn(text, append(more, slog.Any("error", err))...)
 	}
 }

@@ -25,6 +25,7 @@ type diary struct {
 	began   time.Time
 	lines   []string
 	removed int
+	takes   time.Duration // to tidy
 	err     error
 }
 
@@ -43,7 +44,22 @@ func (d *diary) Expire(_ context.Context, bodies, rows time.Time) (int, error) {
 	return d.removed, d.write("expire %v %v", time.Since(bodies), time.Since(rows))
 }
 
-func (d *diary) Tidy(context.Context) error { return d.write("tidy") }
+func (d *diary) Tidy(context.Context) error {
+	err := d.write("tidy")
+	d.mu.Lock()
+	takes := d.takes
+	d.mu.Unlock()
+	time.Sleep(takes)
+	return err
+}
+
+// slow empties the diary and says how long it takes to tidy from now on.
+func (d *diary) slow(takes time.Duration) {
+	d.tear(nil)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.takes = takes
+}
 
 // tear empties the diary and says how calls end from now on.
 func (d *diary) tear(err error) (lines []string) {
@@ -124,18 +140,75 @@ func TestJanitorAfterErasures(t *testing.T) {
 			d.tear(nil)
 			claim(t, st, "oSomebody")
 			for range 3 {
-				if _, err := st.Erase(t.Context(), "demo", "oSomebody", time.Now().Add(time.Second)); err != nil {
+				if _, err := st.Erase(t.Context(), "demo", "oSomebody", store.Key{}); err != nil {
 					t.Error(err)
 				}
 				time.Sleep(time.Second)
 			}
-			if _, err := st.Erase(t.Context(), "demo", "oNobody", time.Now()); err != nil {
+			if _, err := st.Erase(t.Context(), "demo", "oNobody", store.Key{}); err != nil {
 				t.Error(err)
 			}
 			time.Sleep(30 * time.Minute)
 		})
 		if diff := cmp.Diff([]string{"10s tidy"}, d.lines); diff != "" {
 			t.Errorf("(-want +got)\n%s", diff)
+		}
+	})
+}
+
+// A large database is not tidied all day, and erasures do not wait for hours.
+func TestJanitorRests(t *testing.T) {
+	t.Parallel()
+	for takes, want := range map[time.Duration][]string{
+		time.Second:       {"10s tidy", "31s tidy", "52s tidy", "1m13s tidy"}, // and 20 times that
+		30 * time.Second:  {"10s tidy", "10m40s tidy", "21m10s tidy"},
+		10 * time.Minute:  {"10s tidy", "1h10m10s tidy", "2h20m10s tidy"},
+		time.Millisecond:  {"10s tidy", "22.5s tidy", "34.5s tidy"}, // 10 s after the next erasure
+		100 * time.Minute: {"10s tidy", "2h40m10s tidy"},
+	} {
+		t.Run(takes.String(), func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(t *testing.T) {
+				d := newDiary()
+				work(d, 30*24*time.Hour, func(j *janitor) {
+					time.Sleep(10 * time.Minute)
+					d.slow(takes)
+					j.note()
+					time.Sleep(500 * time.Millisecond)
+					for range 4 * 1200 {
+						j.note()
+						time.Sleep(3 * time.Second)
+					}
+				})
+				var tidied []string
+				for _, line := range d.lines {
+					if strings.HasSuffix(line, " tidy") && len(tidied) < len(want) {
+						tidied = append(tidied, line)
+					}
+				}
+				if diff := cmp.Diff(want, tidied); diff != "" {
+					t.Errorf("(-want +got)\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+// What fails late rests, too.
+func TestJanitorRestsAfterFailure(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		d := newDiary()
+		d.err, d.takes = errors.New("no space"), time.Minute
+		log := work(d, 30*24*time.Hour, func(*janitor) { time.Sleep(40 * time.Minute) })
+		tidied := 0
+		for _, line := range d.lines {
+			if strings.HasSuffix(line, " tidy") {
+				tidied++
+			}
+		}
+		if tidied != 2 || !strings.Contains(log, "again_in=20m0s") {
+			t.Errorf("%q\n%s", d.lines, log)
 		}
 	})
 }

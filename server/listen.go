@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -13,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/echostr/echostr/store/sqlite"
 )
 
 // listen opens both listeners, or takes those of the options. It waits for busy
@@ -67,16 +68,11 @@ const listenAgain = 20 * time.Millisecond
 // explain says more about a busy address: if it is a server of the same database that
 // listens there, the lock of the file knows its process.
 func (s *Server) explain(err error) error {
-	if _, busy := errors.AsType[busyError](err); !busy {
+	if _, busy := errors.AsType[busyError](err); !busy || s.cfg.Database() == "" {
 		return err
 	}
-	if _, statErr := os.Stat(s.cfg.Database()); statErr != nil {
-		return err
-	}
-	if storeErr := s.openStore(time.Now()); errors.Is(storeErr, ErrConfig) {
-		return storeErr
-	} else if storeErr == nil {
-		s.store.Close()
+	if inUse := sqlite.InUse(s.cfg.Database()); inUse != nil {
+		return unusableError{inUse}
 	}
 	return err
 }

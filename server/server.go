@@ -40,7 +40,8 @@
 // is older than retention.bodies, and the rows that say that there was
 // a message after the longer of that and 7 days. What was erased, because a user
 // has unsubscribed or by request, is gone from the database file and its
-// write-ahead log within a minute. [Archive] and [EraseOffline] work without a server.
+// write-ahead log within a minute, or an hour if the file is large (many GB).
+// [Archive] and [EraseOffline] work without a server.
 //
 // # Metrics
 //
@@ -184,7 +185,9 @@ type Server struct {
 // checked. Connections wait until Run is called, which also releases everything:
 // call it even if ctx has ended.
 //
-// The error wraps [ErrConfig] if no restart will help, and [ErrFatal] if the disk has failed.
+// The error wraps [ErrConfig] if no restart will help, and [ErrFatal] if the disk has
+// failed. Any other, such as of a port in use or a database that is locked, may be gone
+// at the next start.
 func New(cfg *Config, opts *Options) (_ *Server, err error) {
 	s := &Server{cfg: cfg, fatal: make(chan error, 1)}
 	if opts != nil {
@@ -224,22 +227,9 @@ func New(cfg *Config, opts *Options) (_ *Server, err error) {
 	if err := s.openStore(deadline); err != nil {
 		return nil, err
 	}
-	s.callback, err = callback.New(callback.Config{
-		Accounts:   s.accounts(),
-		Store:      s.callbackStore(),
-		NodeID:     s.nodeID(),
-		MaxWaiting: int(s.cfg.Limits.MaxWaiting),
-		MaxRunning: int(s.cfg.Limits.MaxRunning),
-		Logger:     s.logger,
-		Fatal:      s.die,
-	})
-	if err != nil {
+	if err := s.joinStore(); err != nil {
 		s.store.Close()
-		kind := ErrConfig
-		if errors.Is(err, store.ErrBroken) {
-			kind = ErrFatal
-		}
-		return nil, fmt.Errorf("%w: %w", kind, err)
+		return nil, err
 	}
 	return s, nil
 }
@@ -295,7 +285,11 @@ func (s *Server) Run(ctx context.Context) error {
 		ErrorLog:          errorLog,
 	}
 	failed := make(chan error, 2)
-	go func() { failed <- pushes.Serve(s.limited) }()
+	open := track(pushes)
+	go func() {
+		defer close(open.complete)
+		failed <- pushes.Serve(s.limited)
+	}()
 	go func() { failed <- admin.Serve(s.adminListener) }()
 
 	if s.janitor != nil {
@@ -312,5 +306,5 @@ func (s *Server) Run(ctx context.Context) error {
 	case err = <-failed:
 		s.logger.Error("a listener has failed, draining", slog.Any("error", err))
 	}
-	return errors.Join(err, s.drain(pushes, admin, err))
+	return errors.Join(err, s.drain(pushes, open, admin, err))
 }

@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"time"
 
+	"github.com/echostr/echostr/callback"
 	"github.com/echostr/echostr/internal/config"
 	"github.com/echostr/echostr/store"
 	"github.com/echostr/echostr/store/memory"
@@ -56,15 +54,46 @@ const defaultRetention = 30 * 24 * time.Hour
 func openDatabase(ctx context.Context, cfg *config.Config, with sqlite.Config) (*sqlite.Store, error) {
 	with.Path, with.Force = cfg.Database(), cfg.AllowNetworkFileSystem
 	db, err := sqlite.Open(ctx, with)
-	switch {
-	case errors.Is(err, sqlite.ErrUnusable):
-		return nil, unusableError{err}
-	case errors.Is(err, store.ErrBroken):
-		return nil, fmt.Errorf("%w: %w", ErrFatal, err)
-	case err != nil:
-		return nil, fmt.Errorf("open the store: %w", err)
+	if err != nil {
+		return nil, openError(err)
 	}
 	return db, nil
+}
+
+// openError says by the kind of an error about a database what becomes of the process:
+// ErrConfig only if no restart helps.
+func openError(err error) error {
+	switch {
+	case err == nil, errors.Is(err, store.ErrUnavailable):
+		return err
+	case errors.Is(err, store.ErrBroken):
+		return fmt.Errorf("%w: %w", ErrFatal, err)
+	case errors.Is(err, sqlite.ErrUnusable):
+		return unusableError{err}
+	}
+	return fmt.Errorf("open the store: %w", err)
+}
+
+// joinStore makes the callback, which joins the store.
+func (s *Server) joinStore() (err error) {
+	s.callback, err = callback.New(callback.Config{
+		Accounts:   s.accounts(),
+		Store:      s.callbackStore(),
+		NodeID:     s.nodeID(),
+		MaxWaiting: int(s.cfg.Limits.MaxWaiting),
+		MaxRunning: int(s.cfg.Limits.MaxRunning),
+		Logger:     s.logger,
+		Fatal:      s.die,
+	})
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, store.ErrBroken):
+		return fmt.Errorf("%w: %w", ErrFatal, err)
+	case errors.Is(err, store.ErrUnavailable), errors.Is(err, store.ErrFenced), errors.Is(err, store.ErrClosed):
+		return err // the next start may succeed
+	}
+	return fmt.Errorf("%w: %w", ErrConfig, err)
 }
 
 // callbackStore is the store as the callback sees it.
@@ -107,32 +136,9 @@ func (e unusableError) Unwrap() []error { return []error{ErrConfig, e.error} }
 
 // CheckStore says what is wrong with the place that a configuration names for its
 // database, without making the file or changing it. The error wraps [ErrConfig].
-func CheckStore(ctx context.Context, cfg *Config) error {
-	path := cfg.Database()
-	if path == "" {
+func CheckStore(cfg *Config) error {
+	if cfg.Database() == "" {
 		return nil
 	}
-	dir := filepath.Dir(path)
-	switch info, err := os.Stat(dir); {
-	case errors.Is(err, fs.ErrNotExist):
-		return unusableError{fmt.Errorf("store: the folder %s for the database does not exist; make it, or choose another path", dir)}
-	case err != nil:
-		return unusableError{fmt.Errorf("store: the folder of the database: %w; choose another path", err)}
-	case !info.IsDir():
-		return unusableError{fmt.Errorf("store: %s is not a folder; choose another path for the database", dir)}
-	}
-	probe, err := os.CreateTemp(dir, ".echostr-check-*")
-	if err != nil {
-		return unusableError{fmt.Errorf("store: this user may not write into %s; make this user its owner, or choose another path", dir)}
-	}
-	probe.Close()
-	os.Remove(probe.Name())
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	db, err := OpenArchive(ctx, path)
-	if err != nil {
-		return unusableError{err}
-	}
-	return db.Close()
+	return openError(sqlite.Check(cfg.Database(), cfg.AllowNetworkFileSystem))
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -33,7 +32,7 @@ func (c *backupCommand) Run(ctx context.Context, term *terminal) error {
 		return fmt.Errorf("there is no database %s to be copied; start the server once, or name its configuration with -c FILE", path)
 	}
 	if err := sqlite.Backup(ctx, path, c.File); err != nil {
-		return unusable(err)
+		return err
 	}
 	info, err := os.Stat(c.File)
 	if err != nil {
@@ -49,7 +48,7 @@ type restoreCommand struct {
 }
 
 func (c *restoreCommand) Help() string {
-	return `Makes a new database of a backup. The server must not run, and the old database must have been moved away, with the files beside it (-wal and -shm): nothing is overwritten.`
+	return `Makes a new database of a backup. The server must not run, and the old database must have been moved away, with the files beside it (-wal, -shm and -journal, those that are there): they are part of it, and nothing is overwritten.`
 }
 
 func (c *restoreCommand) Run(ctx context.Context, term *terminal) error {
@@ -59,7 +58,7 @@ func (c *restoreCommand) Run(ctx context.Context, term *terminal) error {
 	}
 	restored, err := sqlite.Restore(ctx, c.File, sqlite.Config{Path: cfg.Database(), Force: cfg.AllowNetworkFileSystem})
 	if err != nil {
-		return unusable(err)
+		return err
 	}
 	fmt.Fprintf(term.out, "%s holds the %s of %s again.\n", cfg.Database(), messages(restored.Turns), filepath.Base(c.File))
 	if restored.Interrupted > 0 {
@@ -102,15 +101,3 @@ func withDatabase(path string, term *terminal) (*config.Config, error) {
 	}
 	return cfg, nil
 }
-
-// unusable gives errors that no repetition helps against their exit code.
-func unusable(err error) error {
-	if errors.Is(err, sqlite.ErrUnusable) {
-		return configError{err}
-	}
-	return err
-}
-
-type configError struct{ error }
-
-func (e configError) Unwrap() []error { return []error{server.ErrConfig, e.error} }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"time"
@@ -20,12 +19,12 @@ type configCheckCommand struct {
 
 func (c *configCheckCommand) Help() string { return "Exit codes: 0 it is good, 78 it is not." }
 
-func (c *configCheckCommand) Run(ctx context.Context, term *terminal) error {
+func (c *configCheckCommand) Run(term *terminal) error {
 	cfg, path, err := loadConfig(c.File, term.env)
 	if err != nil {
 		return err
 	}
-	if err := server.CheckStore(ctx, cfg); err != nil {
+	if err := server.CheckStore(cfg); err != nil {
 		return err
 	}
 	for _, w := range cfg.Warnings {

@@ -59,9 +59,9 @@ func TestDevHolds(t *testing.T) {
 		})
 	}
 	wg.Go(func() { // longer than three pushes: no fault notice
-		r, err := pushed(t, env, "text", "慢 16")
+		r, err := pushed(t, env, "text", "慢 15")
 		if err != nil || r.Sees != "nothing" || len(r.Pushes) != 3 {
-			t.Errorf("慢 16: %+v, %v", r, err)
+			t.Errorf("慢 15: %+v, %v", r, err)
 		}
 	})
 	wg.Wait()

@@ -24,7 +24,7 @@ var binaries = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	cmd := exec.Command("go", "build", "-o", dir+string(filepath.Separator), ".", "./testdata/witness")
+	cmd := exec.Command("go", "build", "-ldflags", "-s -w", "-o", dir+string(filepath.Separator), ".", "./testdata/witness")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "HOME="+home, "XDG_CACHE_HOME="+cacheHome) // the build cache is the user's
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w\n%s", err, text)

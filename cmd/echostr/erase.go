@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/echostr/echostr/server"
@@ -33,7 +31,7 @@ func (c *eraseCommand) Run(ctx context.Context, term *terminal) error {
 		places = places[:1] // nobody guesses what is to be erased
 	}
 	var done server.Erasure
-	gone := "From the database file it is gone within a minute."
+	gone := "From the database file it is gone within a minute, or an hour if the file is large."
 	err = c.ask(places, func(client *server.Client) (err error) {
 		done, err = client.Erase(ctx, c.Account, c.OpenID)
 		return err
@@ -50,13 +48,15 @@ func (c *eraseCommand) Run(ctx context.Context, term *terminal) error {
 	if c.JSON {
 		return printJSON(term.out, done)
 	}
-	if done.Turns == 0 {
+	switch {
+	case done.Turns == 0 && c.Account != "":
+		fmt.Fprintf(term.out, "Nothing is stored of this user in the account %s (该账号没有这个用户的数据).\n", c.Account)
+		return nil
+	case done.Turns == 0:
 		fmt.Fprintln(term.out, "Nothing is stored of this user (没有这个用户的数据).")
 		return nil
 	}
-	for _, account := range slices.Sorted(maps.Keys(done.Accounts)) {
-		fmt.Fprintf(term.out, "account %s: %s erased (已删除)\n", account, messages(done.Accounts[account]))
-	}
+	fmt.Fprintf(term.out, "%s erased (已删除).\n", messages(done.Turns))
 	stay := "their retention ends"
 	if c.Admin == "" && places[0].cfg != nil {
 		stay = "they are " + days(max(time.Duration(places[0].cfg.Retention.Bodies), 7*24*time.Hour)) + " old"

@@ -26,6 +26,7 @@ import (
 
 	"github.com/echostr/echostr/internal/config"
 	"github.com/echostr/echostr/server"
+	"github.com/echostr/echostr/store/sqlite"
 )
 
 func main() {
@@ -163,7 +164,7 @@ func (t *terminal) report(err error) int {
 		return exitUsage
 	}
 	switch {
-	case errors.Is(err, server.ErrConfig):
+	case errors.Is(err, server.ErrConfig), errors.Is(err, sqlite.ErrUnusable):
 		return exitConfig
 	case errors.Is(err, server.ErrFatal):
 		return exitFatal

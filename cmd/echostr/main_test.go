@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -29,6 +31,11 @@ func TestMain(m *testing.M) {
 	os.Setenv("XDG_CACHE_HOME", dir) // on Linux
 	os.Setenv("HOME", dir)           // on macOS
 	defaultAdmin = "127.0.0.1:1"     // somebody may have a server at the real one
+	flag.Parse()
+	// The tests wait for WeChat's seconds more than for the processor.
+	if parallel := flag.Lookup("test.parallel"); runtime.GOMAXPROCS(0) < 6 && parallel.Value.String() == parallel.DefValue {
+		parallel.Value.Set("6")
+	}
 	code := m.Run()
 	os.RemoveAll(dir)
 	os.Exit(code)
@@ -247,7 +254,7 @@ func TestConfigCheckStore(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	for store, want := range map[string]string{
-		"sqlite:./none/echostr.db":                "does not exist; make it",
+		"sqlite:./none/echostr.db":                "does not exist: make it",
 		"sqlite:./echostr.yaml":                   "is not a SQLite database",
 		"sqlite:./echostr.yaml/e.db":              "is not a folder",
 		"sqlite:" + filepath.ToSlash(t.TempDir()): "is a folder",

@@ -90,10 +90,7 @@ func (c *turnLsCommand) Run(ctx context.Context, term *terminal, parent *command
 	return nil
 }
 
-const (
-	shownKey = 16 // digits of a key in a list: the second and 4 bytes more
-	minKey   = 8  // digits that must be given
-)
+const shownKey = 16 // digits of a key in a list: the second and 4 bytes more
 
 // source answers questions about turns: a running server, or a database.
 type source interface {
@@ -147,7 +144,7 @@ func moment(flag, text string, now time.Time) (time.Time, error) {
 
 // Run shows one turn.
 func (c *turnShowCommand) Run(ctx context.Context, term *terminal, parent *command) error {
-	if len(c.Key) < minKey {
+	if len(c.Key) < server.MinKey {
 		return usage("%q is too short for a key; copy it from `echostr turn ls`", c.Key)
 	}
 	var turn *server.Turn

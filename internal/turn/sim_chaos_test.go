@@ -35,7 +35,14 @@ func (s *sim) wreck() {
 	case k < 92:
 		s.jump()
 	default:
-		s.disk.erase(s.msgs[s.rng.IntN(len(s.msgs))])
+		m := s.msgs[s.rng.IntN(len(s.msgs))]
+		for _, l := range n.sorted() {
+			if s.disk.rows[l.m.id].Version == 0 && s.chance(.2) {
+				m = l.m // somebody whose message is under way, and not on the disk yet
+				break
+			}
+		}
+		s.disk.erase(m)
 	}
 	s.after(s.between(10*time.Millisecond, 9*time.Second), s.wreck)
 }
@@ -100,10 +107,12 @@ type reached struct {
 	Replies     int `json:"replies"`
 	Late        int `json:"successes"`
 	Held        int `json:"held"`
+	TooLate     int `json:"left_to_the_cut"`
 	Replays     int `json:"replays"`
 	Faults      int `json:"fault_notices"`
 	Assumed     int `json:"assumed"`
 	Erased      int `json:"erased"`
+	ErasedEarly int `json:"erased_before_stored"`
 	Interrupted int `json:"interrupted"`
 	Quarantined int `json:"quarantined"`
 	Undisturbed int `json:"undisturbed"`

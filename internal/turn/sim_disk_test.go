@@ -80,10 +80,21 @@ func (d *disk) write(row store.Turn) (store.Turn, verdict) {
 	return row, written
 }
 
-// erase removes what is personal from a turn, behind the back of all processes.
+// erase removes what is personal from a turn, behind the back of all processes. What is
+// not on the disk yet is erased by the processes that have it.
 func (d *disk) erase(m *message) {
 	row := &d.rows[m.id]
-	if row.Version == 0 || row.State == store.Erased {
+	if row.Version == 0 {
+		for _, n := range d.s.nodes {
+			if l := n.locals[m.id]; l != nil {
+				m.disturbed = true
+				d.s.reached.ErasedEarly++
+				n.do(func() { l.post(job{ev: Event{Kind: Changed}, erase: true}) })
+			}
+		}
+		return
+	}
+	if row.State == store.Erased {
 		return
 	}
 	d.s.reached.Erased++

@@ -22,7 +22,8 @@ import (
 // got and which handlers ran.
 //
 // The files: sim_wechat_test.go is WeChat, sim_process_test.go the processes,
-// sim_disk_test.go the store, sim_chaos_test.go what breaks.
+// sim_turn_test.go their turns, sim_handler_test.go their handlers, sim_disk_test.go the
+// store, sim_chaos_test.go what breaks.
 //
 // What it does not cover, and who does:
 //

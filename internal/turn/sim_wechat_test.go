@@ -94,6 +94,10 @@ type conn struct {
 	early  bool // WeChat has given it up and pushed again; the server does not know yet
 	lossy  bool // what the server writes does not arrive
 	proxy  bool // the server does not see WeChat hang up
+
+	// What the process that received it knows.
+	entered time.Duration
+	held    bool
 }
 
 // push sends the next push, if WeChat still wants to.

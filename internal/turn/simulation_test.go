@@ -167,6 +167,8 @@ func (r *reached) bounds(t *testing.T) {
 		{"successes", r.Late, 10_000},
 		{"held pushes", r.Held, 10_000},
 		{"erased turns", r.Erased, 50},
+		{"turns erased before they were stored", r.ErasedEarly, 10},
+		{"answers left to WeChat's cut", r.TooLate, 50},
 		{"replays", r.Replays, 10},
 		{"interrupted turns", r.Interrupted, 100},
 		{"quarantined turns", r.Quarantined, 100},

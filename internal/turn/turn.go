@@ -7,7 +7,7 @@
 // starts a handler and which push gets the reply is here and nowhere else.
 //
 // The caller (package callback) feeds events, one at a time for each turn, and
-// keeps seven rules:
+// keeps eight rules:
 //
 //   - [Effects.Save] comes first. Now: the row is claimed (version 0) or saved,
 //     and the effects are carried out only once that has committed. Lazily: the
@@ -23,6 +23,8 @@
 //     the answer could not be written. Its retry gets the same. R-TIME-BUDGET
 //   - While another node runs the turn, the caller reads the row from time to time,
 //     and before PushDue, and steps Changed or OwnerLost if it must.
+//   - If the user is erased while the store has not seen the turn, the caller erases
+//     the row in the state and steps Changed: P10.
 //   - Open pushes and timers are volatile. They die with the process; the row
 //     does not.
 package turn
@@ -275,7 +277,7 @@ func (t *step) pushArrived() {
 func (t *step) accept() {
 	t.Row.ReceivedAt = t.ev.Now
 	t.open()
-	if t.Row.State == store.Unparseable {
+	if t.Row.State.Finished() { // unparseable, or erased while it waited for the store
 		t.Row.FinishedAt = t.ev.Now
 		t.save(Now)
 		t.settle()
@@ -510,6 +512,9 @@ func (t *step) changed() {
 		// The row that was read may know this process's pushes, or not.
 		o := &t.Open[i]
 		o.record = slices.IndexFunc(t.Row.Pushes, func(p store.Push) bool { return p.Number == o.Number && p.At.Equal(o.at) })
+	}
+	if t.Row.State == store.Erased && t.Row.Version == 0 {
+		t.save(Now) // the next push of the message has to meet it: P10
 	}
 	switch {
 	case mine && !t.Running:

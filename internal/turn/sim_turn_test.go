@@ -1,0 +1,328 @@
+package turn
+
+import (
+	"slices"
+	"time"
+
+	"github.com/echostr/echostr/store"
+)
+
+// local is a turn in a process: the caller of Step.
+type local struct {
+	n       *node
+	m       *message
+	state   State
+	began   time.Duration // when it came, if the disk does not know it yet
+	dirty   bool          // the row has changed since it was saved, which may wait
+	blocked bool          // in a commit
+	driven  bool
+	polling bool
+	gone    bool
+	queue   []job
+	steps   []*Event // the events that the present job has come to
+	conns   map[int]*conn
+	ids     int
+	handler *attempt
+}
+
+// job is an event that has to be prepared.
+type job struct {
+	ev     Event
+	reload bool // read the row first
+	erase  bool // the user was erased; the event says the rest
+}
+
+func (l *local) dead() bool { return l.gone || l.n.locals == nil || l.n.locals[l.m.id] != l }
+
+func (l *local) post(j job) {
+	if !l.dead() {
+		l.queue = append(l.queue, j)
+		l.drive()
+	}
+}
+
+// close is the end of a connection in this process.
+func (l *local) close(id int, written bool) {
+	if l.conns[id] != nil {
+		delete(l.conns, id)
+		l.post(job{ev: Event{Kind: PushClosed, Push: id, Written: written}})
+	}
+}
+
+// drive takes one event after the other, while no commit is under way.
+func (l *local) drive() {
+	if l.driven {
+		return
+	}
+	l.driven = true
+	defer func() { l.driven = false }()
+	for !l.blocked && !l.dead() {
+		switch {
+		case len(l.steps) > 0:
+			l.apply()
+		case len(l.queue) > 0:
+			j := l.queue[0]
+			l.queue = l.queue[1:]
+			l.take(&j)
+		default:
+			l.rest()
+			return
+		}
+	}
+}
+
+// take prepares an event.
+func (l *local) take(j *job) {
+	s, ev := l.n.s, &j.ev
+	if l.n.mayDie() {
+		return
+	}
+	l.prepare(ev)
+	if j.reload && !l.reload(ev) {
+		return
+	}
+	if j.erase {
+		if row := &l.state.Row; row.Version > 0 || row.Seen == 0 {
+			return
+		}
+		l.state.Row.Erase()
+	}
+	l.steps = append(l.steps[:0], ev)
+	switch row := &l.state.Row; {
+	case ev.Kind == PushDue && l.foreign():
+		l.askFirst()
+	case ev.Kind == PushArrived:
+		if row.Seen == 0 {
+			*row, l.began = l.m.row(), s.now
+			// A caller may ask the store first, and callback does for Pure routes.
+			if row.Pure && s.chance(.8) {
+				l.askFirst()
+			}
+		}
+		ev.ClockAgrees = s.wallOff == 0 || s.chance(.1)
+		l.m.disturbed = l.m.disturbed || s.wallOff != 0
+	}
+}
+
+func (l *local) prepare(ev *Event) {
+	ev.Now = l.n.s.wall()
+	if ev.Kind != Result {
+		ev.Self = l.n.self
+	}
+	if c := l.conns[ev.Push]; ev.Kind == PushDue && c != nil {
+		ev.Waited = l.n.s.now - c.entered
+	}
+}
+
+func (l *local) askFirst() {
+	known := &Event{Kind: Changed}
+	if l.prepare(known); l.reload(known) {
+		l.steps = slices.Insert(l.steps, 0, known)
+	}
+}
+
+// foreign: another node runs the turn.
+func (l *local) foreign() bool {
+	row := &l.state.Row
+	return row.State == store.Running && row.Version > 0 && row.Owner != l.n.self
+}
+
+// reload reads the row before an event that another node may have caused. It
+// reports whether there is one.
+func (l *local) reload(ev *Event) bool {
+	if l.n.cutOff || l.n.s.broken(.001) {
+		l.m.disturbed, l.n.doubt = true, true
+		l.watch()
+		return false
+	}
+	row := l.n.s.disk.rows[l.m.id]
+	if row.Version == 0 {
+		return false
+	}
+	if row.Version != l.state.Row.Version {
+		l.m.unsettled(l.n)
+		l.state.Row, l.dirty = row, false
+	}
+	if row.State == store.Running && row.Owner != l.n.self && !l.n.s.disk.alive(row.Owner) {
+		ev.Kind, ev.Lost = OwnerLost, row.Owner
+	}
+	return true
+}
+
+// watch looks again, soon, at a turn that runs elsewhere.
+func (l *local) watch() {
+	if l.polling || len(l.state.Open) == 0 || !l.foreign() {
+		return
+	}
+	l.polling = true
+	l.n.after(100*time.Millisecond, func() {
+		l.polling = false
+		l.post(job{ev: Event{Kind: Changed}, reload: true})
+	})
+}
+
+// apply takes the first of the steps, up to its commit.
+func (l *local) apply() {
+	s, ev := l.n.s, l.steps[0]
+	if ev.Kind == PushArrived && l.state.Row.Seen > 0 {
+		first := l.began
+		if l.state.Row.Version > 0 {
+			first = s.disk.received[l.m.id]
+		}
+		ev.Age = s.now - first
+	}
+	before := l.state
+	next, effects := s.step(&l.m.policy, l.state, ev)
+	if s.chance(.01) {
+		l.checkPure(before, ev, next)
+	}
+	if s.trace != nil {
+		s.tell(l.m, "node %d: %+v", l.n.index, *ev)
+		s.tell(l.m, "  open %+v running %v, %s, effects %+v", next.Open, next.Running, rowText(&next.Row), effects)
+	}
+	if effects.Save == Now {
+		l.blocked = true
+		l.commit(ev, next, effects)
+		return
+	}
+	l.dirty = l.dirty || effects.Save == Lazily
+	l.finish(next, effects)
+}
+
+// commit saves the row before the effects, until that works or nobody wants it any more.
+func (l *local) commit(ev *Event, next State, effects Effects) {
+	s := l.n.s
+	l.n.writer.write(next.Row, func(current store.Turn, v verdict) {
+		if l.dead() {
+			return
+		}
+		if v == fenced && !l.n.rejoin(next.Row.Owner) {
+			v = failed
+		}
+		switch v {
+		case written:
+			l.blocked, l.dirty = false, false
+			next.Row = current
+			l.finish(next, effects)
+		case handedBack:
+			s.reached.Conflicts++
+			l.m.unsettled(l.n)
+			l.blocked, l.dirty = false, false
+			l.state.Row = current
+			changed := &Event{Kind: Changed}
+			if l.prepare(changed); ev.Kind == Changed {
+				l.steps[0] = changed
+			} else {
+				l.steps = slices.Insert(l.steps, 0, changed)
+			}
+		case fenced:
+			l.m.disturbed = true
+			l.blocked = false
+			if old := l.state.Row.Owner; l.state.Row.State == store.Running && old != l.n.self {
+				lost := &Event{Kind: OwnerLost, Lost: old}
+				l.prepare(lost)
+				l.steps = slices.Insert(l.steps, 0, lost)
+			}
+			if ev.Kind != Result {
+				ev.Self = l.n.self
+			}
+		case failed:
+			l.m.disturbed = true
+			l.n.after(s.between(5*time.Millisecond, 200*time.Millisecond), func() {
+				if l.dead() {
+					return
+				}
+				if ev.Kind == PushArrived && next.Row.Version == 0 && l.conns[ev.Push] == nil {
+					// The push is gone, and its message was never acknowledged.
+					l.n.doubt, l.blocked = true, false
+					l.steps = l.steps[1:]
+					l.drive()
+					return
+				}
+				l.commit(ev, next, effects)
+			})
+			return
+		}
+		l.drive()
+	})
+}
+
+func (l *local) finish(next State, effects Effects) {
+	l.state, l.steps = next, l.steps[1:]
+	for _, e := range effects.List {
+		if l.n.mayDie() {
+			return
+		}
+		l.carryOut(e)
+	}
+	l.watch()
+}
+
+// rest saves what could wait, and puts the turn away.
+func (l *local) rest() {
+	if l.state.Running || len(l.state.Open) > 0 {
+		return
+	}
+	if !l.dirty {
+		l.gone = true
+		delete(l.n.locals, l.m.id)
+		return
+	}
+	l.dirty, l.blocked = false, true
+	l.n.writer.write(l.state.Row, func(current store.Turn, v verdict) {
+		if l.dead() {
+			return
+		}
+		if l.blocked = false; v == written || v == handedBack {
+			l.state.Row = current
+			l.m.unsettled(l.n)
+		}
+		l.drive()
+	})
+}
+
+func (l *local) carryOut(e Effect) {
+	s, m := l.n.s, l.m
+	switch e.Do {
+	case Start:
+		a := &attempt{l: l, number: l.state.Row.Attempt, owner: l.state.Row.Owner}
+		if l.state.Row.Version == 0 {
+			l.n.after(m.policy.AcceptBy, func() { l.post(job{ev: Event{Kind: AcceptDue}}) })
+		}
+		// Of one message one attempt at a time runs in a process.
+		old := l.handler
+		if l.handler = a; old != nil && !old.over {
+			old.next = a
+			return
+		}
+		a.begin()
+	case Cancel:
+		if l.handler != nil {
+			l.handler.cancel()
+		}
+	case Hold:
+		s.reached.Held++
+		if c := l.conns[e.Push]; c != nil {
+			c.held = true
+		}
+	case Replay:
+		s.reached.Replays++
+	case NoteAmbiguous:
+		s.reached.Assumed++
+	case Answer:
+		c := l.conns[e.Push]
+		if c == nil {
+			return // it has gone meanwhile
+		}
+		if !e.Last && !c.held && s.now-c.entered > m.policy.AnswerBy+m.policy.Grace {
+			s.reached.TooLate++
+			return // left to WeChat's cut: its retry gets the same
+		}
+		m.answered(l, c, e.Given)
+		written := c.answer(e.Given)
+		if s.trace != nil {
+			s.tell(m, "node %d: push %d gets %v, written %v", l.n.index, c.number, e.Given, written)
+		}
+		l.n.after(0, func() { l.close(e.Push, written) })
+	}
+}
