@@ -128,38 +128,10 @@ func (w *writer) run() {
 	defer close(w.stopped)
 	var group []*request
 	for {
-		w.mu.Lock()
-		for len(w.queue) == 0 && !w.closed {
-			w.arrived.Wait()
-		}
-		if len(w.queue) == 0 {
-			w.mu.Unlock()
+		var rows int
+		if group, rows = w.take(group[:0]); len(group) == 0 {
 			return
 		}
-		// Whoever is about to queue up does so first: one flush for all of them
-		// costs least. When nobody is, this is over at once.
-		for n := 0; n < len(w.queue) && n < maxGroup; {
-			n = len(w.queue)
-			w.mu.Unlock()
-			runtime.Gosched()
-			w.mu.Lock()
-		}
-		n, rows := 0, 0
-		for _, r := range w.queue {
-			if n > 0 && (r.do != nil || rows+len(r.ops) > maxGroup) {
-				break
-			}
-			n++
-			if rows += len(r.ops); r.do != nil {
-				break
-			}
-		}
-		group = append(group[:0], w.queue[:n]...)
-		rest := copy(w.queue, w.queue[n:])
-		clear(w.queue[rest:])
-		w.queue = w.queue[:rest]
-		w.mu.Unlock()
-
 		err := w.carryOut(group, rows)
 		for i, r := range group {
 			r.done <- err
@@ -167,6 +139,37 @@ func (w *writer) run() {
 		}
 		w.watchSize()
 	}
+}
+
+// take waits for calls and appends to group those that share the next transaction. It
+// appends none when the writer is to stop and nothing is left.
+func (w *writer) take(group []*request) (_ []*request, rows int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for len(w.queue) == 0 && !w.closed {
+		w.arrived.Wait()
+	}
+	// Whoever is about to queue up does so first: one flush for all of them
+	// costs least. When nobody is, this is over at once.
+	for n := 0; n < len(w.queue) && n < maxGroup; {
+		n = len(w.queue)
+		w.mu.Unlock()
+		runtime.Gosched()
+		w.mu.Lock()
+	}
+	for _, r := range w.queue {
+		if len(group) > 0 && (r.do != nil || rows+len(r.ops) > maxGroup) {
+			break
+		}
+		group = append(group, r)
+		if rows += len(r.ops); r.do != nil {
+			break
+		}
+	}
+	rest := copy(w.queue, w.queue[len(group):])
+	clear(w.queue[rest:])
+	w.queue = w.queue[:rest]
+	return group, rows
 }
 
 // carryOut carries out a group of calls and reports what became of its rows.
