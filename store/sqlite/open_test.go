@@ -201,7 +201,7 @@ func TestDamageAfterAPowerCutIsFound(t *testing.T) {
 // and the next start refuses.
 func TestDamageInUse(t *testing.T) {
 	t.Parallel()
-	path := makeDatabase(t, 2000)
+	path := makeDatabase(t, 700)
 	fatal := make(chan error, 10)
 	s := open(t, sqlite.Config{Path: path, Fatal: func(err error) { fatal <- err }})
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)

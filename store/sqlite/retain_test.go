@@ -49,9 +49,9 @@ func TestErasedBytesAreGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	rnd := rand.New(rand.NewPCG(1, 2))
-	user := func(i int) string { return fmt.Sprintf("oUser%05dOfTheTest", i%300) }
-	said := func(i int) string { return fmt.Sprintf("what user %05d told us in confidence", i%300) }
-	told := func(i int) string { return fmt.Sprintf("what we told user %05d", i%300) }
+	user := func(i int) string { return fmt.Sprintf("oUser%05dOfTheTest", i%160) }
+	said := func(i int) string { return fmt.Sprintf("what user %05d told us in confidence", i%160) }
+	told := func(i int) string { return fmt.Sprintf("what we told user %05d", i%160) }
 	type message struct {
 		op store.Op
 		n  int
@@ -65,7 +65,7 @@ func TestErasedBytesAreGone(t *testing.T) {
 		}
 		under = append(under[:k], under[k+1:]...)
 	}
-	for i := range 1500 {
+	for i := range 800 {
 		turn := sample(int64(i), time.Now(), owner)
 		turn.OpenID, turn.Body = user(i), strings.Repeat(said(i)+" ", 1+rnd.IntN(20))
 		op := []store.Op{{Turn: turn}}
@@ -79,7 +79,7 @@ func TestErasedBytesAreGone(t *testing.T) {
 	for len(under) > 0 {
 		finish(0)
 	}
-	const erased = 60
+	const erased = 40
 	var words []string
 	for i := range erased {
 		words = append(words, user(i), said(i), told(i))
@@ -99,7 +99,7 @@ func TestErasedBytesAreGone(t *testing.T) {
 		t.Errorf("%d words are still there, such as %v", len(list), list[0])
 	}
 	rows, err := s.List(ctx, store.Filter{Limit: 10_000})
-	if err != nil || len(rows) != 1500 {
+	if err != nil || len(rows) != 800 {
 		t.Fatalf("%d rows are left, %v", len(rows), err)
 	}
 	for _, row := range rows {
@@ -178,16 +178,16 @@ func TestExpireMany(t *testing.T) {
 	s := open(t, sqlite.Config{Path: path})
 	now := time.Now().Truncate(time.Second)
 	at := func(i int) time.Time {
-		if i < 1800 {
+		if i < 1100 {
 			return now.Add(-40 * 24 * time.Hour) // all at one moment
 		}
-		return now.Add(-time.Duration(4000-i) * time.Minute)
+		return now.Add(-time.Duration(1700-i) * time.Minute)
 	}
 	var ops []store.Op
-	for i := range 4000 {
+	for i := range 1700 {
 		turn := sample(int64(i), at(i), store.Node{})
 		turn.State, turn.Reply = store.Answered, "an answer that expires"
-		if i >= 3989 {
+		if i >= 1689 {
 			turn.Body, turn.Reply = "kept", "kept"
 		}
 		ops = append(ops, store.Op{Turn: turn})
@@ -195,14 +195,14 @@ func TestExpireMany(t *testing.T) {
 	if err := s.Claim(ctx, ops); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []int{1800, 0} {
+	for _, want := range []int{1100, 0} {
 		if n, err := s.Expire(ctx, now.Add(-11*time.Minute), now.Add(-30*24*time.Hour)); n != want || err != nil {
 			t.Fatalf("%d rows were removed, %v; want %d", n, err, want)
 		}
 	}
 	rows, err := s.List(ctx, store.Filter{Limit: 10_000})
-	if err != nil || len(rows) != 2200 {
-		t.Fatalf("%d rows are left, %v; want 2200", len(rows), err)
+	if err != nil || len(rows) != 600 {
+		t.Fatalf("%d rows are left, %v; want 600", len(rows), err)
 	}
 	for i, row := range rows {
 		if kept := i < 11; kept != (row.Body != "") {
