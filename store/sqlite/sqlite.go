@@ -359,7 +359,10 @@ func (s *Store) broke(err error) {
 		return
 	}
 	s.logger.Error("the database has failed; nothing is acknowledged any more, and the process has to be restarted", slog.String("path", s.path), slog.Any("error", err))
-	_ = s.lock.write(false, isDamage(err)) // then the next start checks first
+	if isDamage(err) {
+		// The next start checks first. Else nothing is written or flushed any more.
+		_ = s.lock.write(false, true)
+	}
 	if s.fatal != nil {
 		go s.fatal(err)
 	}
