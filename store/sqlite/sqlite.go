@@ -390,7 +390,7 @@ type counters struct {
 
 func (c *counters) init() {
 	c.latency = histogram.New(.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10)
-	c.group = histogram.New(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+	c.group = histogram.New(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
 }
 
 func (c *counters) committed(rows int, took time.Duration) {

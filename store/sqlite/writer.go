@@ -73,9 +73,10 @@ const (
 	selectTurn = `SELECT ` + columns + ` FROM turn WHERE key = ?`
 )
 
-// maxGroup bounds the rows of one transaction, and with them how long the
-// first of them waits.
-const maxGroup = 1024
+// maxGroup bounds the rows of one transaction, and with them how long the first of them
+// waits: about a tenth of a second. It must be large: when a flush takes seconds, all
+// that came in meanwhile has to fit, or the queue grows.
+const maxGroup = 8192
 
 func newWriter(s *Store, conn driver.Conn) (*writer, error) {
 	w := &writer{s: s, conn: conn, stopped: make(chan struct{}), prepared: make(map[string]driver.Stmt)}
