@@ -2,6 +2,7 @@ package callback
 
 import (
 	"errors"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -268,7 +269,10 @@ func (f *flight) apply(j *job) (start *attempt) {
 		if f.s.guard.err() != nil {
 			return start // nothing is acknowledged any more: R-TIME-ACK
 		}
-		f.state = next
+		if f.state = next; ev.Kind == turn.OwnerLost && next.Row.State == store.Failed {
+			f.s.cfg.Logger.Error("a message is given up, because the process that handled it died", slog.String(keyAccount, f.account.Name),
+				slog.String(keyTurn, f.key.String()), slog.Int(keyAttempt, next.Row.Attempt), slog.String(keyMsgType, next.Row.MsgType), slog.String("reason", next.Row.Reason))
+		}
 		f.dirty = f.dirty || effects.Save == turn.Lazily
 		for _, e := range effects.List {
 			start = either(start, f.carryOut(e))

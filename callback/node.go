@@ -180,6 +180,7 @@ func (m *membership) look(own bool) error {
 	if err != nil {
 		return err
 	}
+	taken := 0
 	for _, owner := range owners {
 		if owner == self && !own {
 			continue
@@ -200,8 +201,12 @@ func (m *membership) look(own bool) error {
 			if a == nil || owner == self && m.s.flights.has(rows[i].Key) {
 				continue // of an account that is not configured any more, or under way here
 			}
+			taken++
 			m.s.flights.get(a, rows[i].Key, &job{reload: true, ev: turn.Event{Kind: turn.Changed}})
 		}
+	}
+	if taken > 0 {
+		m.s.cfg.Logger.Warn("a process has died and left messages behind that were not finished; they are taken over", slog.Int("messages", taken))
 	}
 	return nil
 }

@@ -40,7 +40,9 @@ func (s *Server) erase(w http.ResponseWriter, r *http.Request) {
 		answerError(w, http.StatusBadRequest, `send {"openid": "..."} as JSON, and "account" too if the messages to one account only are to be erased`)
 		return
 	}
-	done, err := eraseUser(r.Context(), s.callbackStore(), req.Account, req.OpenID)
+	// Through the callback, which also knows what is under way.
+	n, err := s.callback.Erase(r.Context(), req.Account, req.OpenID)
+	done := Erasure{Turns: n}
 	if err != nil {
 		answerError(w, http.StatusServiceUnavailable, err.Error())
 		return

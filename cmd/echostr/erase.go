@@ -36,9 +36,11 @@ func (c *eraseCommand) Run(ctx context.Context, term *terminal) error {
 		done, err = client.Erase(ctx, c.Account, c.OpenID)
 		return err
 	}, func(p place) (err error) {
+		if p.guessed {
+			return fmt.Errorf("%w: start `echostr dev` to erase in its database, or name the configuration of the server with -c FILE", server.ErrNotRunning)
+		}
 		fmt.Fprintf(term.err, "no server answers; opening %s\n", p.database())
 		gone = "It is gone from the database file, too."
-
 		done, err = server.EraseOffline(ctx, p.cfg, c.Account, c.OpenID)
 		return err
 	})

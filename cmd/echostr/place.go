@@ -76,6 +76,9 @@ func (c *target) ask(places []place, online func(*server.Client) error, offline 
 		return err
 	}
 	for _, p := range places {
+		if p.guessed && !places[0].guessed {
+			break // whoever has a configuration does not want to see what `echostr dev` keeps
+		}
 		if p.database() != "" {
 			return offline(p)
 		}

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"errors"
 	"os"
+	"strings"
 	"syscall"
 )
 
@@ -53,5 +54,5 @@ func allocate(f *os.File, size int64) error {
 // bootID tells one run of the operating system from another.
 func bootID() string {
 	b, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	return string(b)
+	return strings.TrimSpace(string(b))
 }

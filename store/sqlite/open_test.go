@@ -316,7 +316,7 @@ func bootID(t *testing.T) string {
 	if err != nil {
 		t.Skip("skipped: this system does not tell one boot from another")
 	}
-	return string(b)
+	return strings.TrimSpace(string(b))
 }
 
 // A row that cannot be read concerns its own message only.
