@@ -112,7 +112,7 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// TestSecondSignal ends at once.
+// TestSecondSignal ends at once, unless it comes together with the first, as from timeout(1).
 func TestSecondSignal(t *testing.T) {
 	t.Parallel()
 	env := []string{"XDG_CACHE_HOME=" + t.TempDir(), "HOME=" + t.TempDir()}
@@ -130,16 +130,22 @@ func TestSecondSignal(t *testing.T) {
 	}
 	out.waitFor(t, `(push 1)`)
 	time.Sleep(100 * time.Millisecond) // the push is on its way
-	if err := dev.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
+	for range 2 {
+		if err := dev.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
 	}
 	dev.waitFor(t, `(draining)`)
+	time.Sleep(sameSignal + 200*time.Millisecond)
 	begin := time.Now()
 	if err := dev.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	if code := dev.wait(t); code == 0 || time.Since(begin) > time.Second {
 		t.Errorf("exit code %d after %v", code, time.Since(begin))
+	}
+	if log := dev.String(); !strings.Contains(log, "second signal") {
+		t.Errorf("nobody is told why it ended:\n%s", log)
 	}
 	cancel()
 	_ = cmd.Wait()

@@ -21,6 +21,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -36,12 +37,22 @@ func main() {
 	go func() {
 		<-signals
 		stop()
-		<-signals // a second one ends the process at once
-		os.Exit(1)
+		for first := time.Now(); ; {
+			<-signals
+			// Programs such as timeout send the same signal twice, to the process and to
+			// its group. Only one that comes later was meant.
+			if time.Since(first) > sameSignal {
+				fmt.Fprintln(os.Stderr, "echostr: ended at once by a second signal")
+				os.Exit(1)
+			}
+		}
 	}()
 	term := &terminal{in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Environ()}
 	os.Exit(term.report(run(ctx, os.Args[1:], term)))
 }
+
+// sameSignal is how long after the first signal a second one is taken for the same.
+const sameSignal = 300 * time.Millisecond
 
 // terminal is what a command reads from and writes to.
 type terminal struct {
