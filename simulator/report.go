@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 )
@@ -16,8 +17,6 @@ type Report struct {
 	Pushes []Push
 	// Verdict is what came of it.
 	Verdict Verdict
-
-	wire *wire // of the first push
 }
 
 // String is one line for every push and one for the verdict.
@@ -68,6 +67,8 @@ func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil 
 type Push struct {
 	// Message is the message that was pushed.
 	Message Message
+	// Request is what was sent, or would have been if Lost.
+	Request Request
 	// Number counts the pushes of the message from 1.
 	Number int
 	// Start is when the connection was begun, and Duration how long the push took.
@@ -77,8 +78,9 @@ type Push struct {
 	Outcome Outcome
 	// Lost says that it was not sent, by Rules.LoseFirst.
 	Lost bool
-	// Status and Body are the answer, if Outcome is Answered. Body has at most 1 MiB and one byte.
+	// Status, Header and Body are the answer, if Outcome is Answered. Body has at most 1 MiB and one byte.
 	Status int
+	Header http.Header
 	Body   []byte
 	// Err is the reason, if Outcome is Refused, Reset or BadTLS.
 	Err error

@@ -16,9 +16,41 @@ import (
 // maxBody is the longest answer that is read.
 const maxBody = 1 << 20
 
-// exchange makes one request on a connection of its own, and fills in Outcome,
-// Status, Body and Err. R-PUSH-TIMEOUT
-func (w *WeChat) exchange(ctx context.Context, p *Push, method string, request *wire) {
+// Request is one HTTP request of WeChat's, as it goes over the wire. Requests share their
+// Header and Body: replace them, never change them.
+type Request struct {
+	Method string // POST; GET for the check of the address
+	URL    string // with the query
+	Header http.Header
+	Body   []byte
+}
+
+// The headers of WeChat's requests. R-PUSH-HEADERS
+var (
+	getHeader  = http.Header{"User-Agent": {"Mozilla/4.0"}, "Accept": {"*/*"}}
+	postHeader = http.Header{"User-Agent": {"Mozilla/4.0"}, "Accept": {"*/*"}, "Content-Type": {"text/xml"}}
+)
+
+// request addresses a request to the account's server.
+func (w *WeChat) request(method, query string, body []byte) *Request {
+	target := w.account.URL
+	if at := strings.IndexByte(target, '#'); at >= 0 {
+		target = target[:at]
+	}
+	separator := "?"
+	if strings.Contains(target, "?") {
+		separator = "&"
+	}
+	r := &Request{Method: method, URL: target + separator + query, Header: getHeader, Body: body}
+	if method == http.MethodPost {
+		r.Header = postHeader
+	}
+	return r
+}
+
+// exchange makes the request of p on a connection of its own, and fills in what came of
+// it. R-PUSH-TIMEOUT
+func (w *WeChat) exchange(ctx context.Context, p *Push) {
 	limited, cancel := context.WithTimeout(ctx, w.rules.Timeout)
 	defer cancel() // closes the connection, whatever state it is in
 	fail := func(err error) {
@@ -36,30 +68,16 @@ func (w *WeChat) exchange(ctx context.Context, p *Push, method string, request *
 			p.Outcome, p.Err = Reset, err
 		}
 	}
-	target := w.account.URL
-	if at := strings.IndexByte(target, '#'); at >= 0 {
-		target = target[:at]
-	}
-	if strings.Contains(target, "?") {
-		target += "&" + request.query
-	} else {
-		target += "?" + request.query
-	}
 	var body io.Reader
-	if method == http.MethodPost {
-		body = bytes.NewReader(request.body)
+	if len(p.Request.Body) > 0 {
+		body = bytes.NewReader(p.Request.Body)
 	}
-	req, err := http.NewRequestWithContext(limited, method, target, body)
+	req, err := http.NewRequestWithContext(limited, p.Request.Method, p.Request.URL, body)
 	if err != nil {
 		fail(err)
 		return
 	}
-	// R-PUSH-HEADERS
-	req.Header.Set("User-Agent", "Mozilla/4.0")
-	req.Header.Set("Accept", "*/*")
-	if method == http.MethodPost {
-		req.Header.Set("Content-Type", "text/xml")
-	}
+	req.Header = p.Request.Header
 	resp, err := w.transport.RoundTrip(req)
 	if err != nil {
 		fail(err)
@@ -75,7 +93,7 @@ func (w *WeChat) exchange(ctx context.Context, p *Push, method string, request *
 		p.Outcome = Cut
 		return
 	}
-	p.Outcome, p.Status, p.Body = Answered, resp.StatusCode, answer
+	p.Outcome, p.Status, p.Header, p.Body = Answered, resp.StatusCode, resp.Header, answer
 }
 
 // dialer is a Transport that makes a new connection for every request, speaks

@@ -40,10 +40,9 @@ func (c *URLCheck) String() string {
 func (w *WeChat) Verify(ctx context.Context) (*URLCheck, error) {
 	timestamp, nonce := strconv.FormatInt(time.Now().Unix(), 10), newNonce()
 	c := &URLCheck{Echostr: strconv.FormatInt(1_000_000_000_000_000_000+rand.Int64N(8_000_000_000_000_000_000), 10)}
-	c.Push = Push{Number: 1, Start: time.Now()}
-	w.exchange(ctx, &c.Push, http.MethodGet, &wire{
-		query: "signature=" + sign(w.account.Token, timestamp, nonce) + "&echostr=" + c.Echostr + "&timestamp=" + timestamp + "&nonce=" + nonce,
-	})
+	query := "signature=" + sign(w.account.Token, timestamp, nonce) + "&echostr=" + c.Echostr + "&timestamp=" + timestamp + "&nonce=" + nonce
+	c.Push = Push{Number: 1, Start: time.Now(), Request: *w.request(http.MethodGet, query, nil)}
+	w.exchange(ctx, &c.Push)
 	c.Push.Duration = time.Since(c.Push.Start)
 	if err := ctx.Err(); err != nil && c.Push.Outcome != Answered {
 		c.Problem, c.Why = "stopped", "it was stopped before WeChat would have given up"

@@ -83,8 +83,17 @@ func (w *WeChat) GoString() string { return w.String() }
 // of ctx, if it ended first; the report then has the pushes up to there and a
 // verdict that is not final.
 func (w *WeChat) Send(ctx context.Context, m Message) (*Report, error) {
+	m, err := w.fill(m)
+	if err != nil {
+		return nil, err
+	}
+	return w.deliver(ctx, &Report{Message: m, Document: m.document()}, nil)
+}
+
+// fill gives the fields that are empty their values.
+func (w *WeChat) fill(m Message) (Message, error) {
 	if m.msgType == "" && m.raw == nil {
-		return nil, errors.New("simulator: the message is empty; make one with Text and its like, or with Raw")
+		return m, errors.New("simulator: the message is empty; make one with Text and its like, or with Raw")
 	}
 	m.FromUserName = or(m.FromUserName, w.user)
 	m.ToUserName = or(m.ToUserName, w.account.OriginalID)
@@ -95,8 +104,29 @@ func (w *WeChat) Send(ctx context.Context, m Message) (*Report, error) {
 	if m.MsgID == 0 && !kept && !m.isEvent() {
 		m.MsgID = newMsgID()
 	}
-	return w.deliver(ctx, &Report{Message: m, Document: m.document()}, nil)
+	return m, nil
 }
+
+// Pack fills in what m leaves empty, and returns it as the report of a message that was
+// never pushed, with the request that would push it: signed and, if the mode wants it,
+// sealed. What is made of it, or of a changed copy, goes out with [WeChat.Do].
+func (w *WeChat) Pack(m Message) (*Report, Request, error) {
+	m, err := w.fill(m)
+	if err != nil {
+		return nil, Request{}, err
+	}
+	r := &Report{Message: m, Document: m.document()}
+	return r, *w.pack(r), nil
+}
+
+// Do makes one request as it is, right or wrong, and returns what came of it: a push
+// without retries and without a verdict. [WeChat.Judge] reads the answer.
+func (w *WeChat) Do(ctx context.Context, r Request) Push {
+	return w.push(ctx, Push{Number: 1, Request: r})
+}
+
+// Judge reads an answer to a push of m, which came with status 200, as WeChat does.
+func (w *WeChat) Judge(m Message, answer []byte) Verdict { return w.judge(m, answer) }
 
 // Repeat sends the message of a report again, with the same MsgId and
 // CreateTime, as WeChat does now and then after an answer. timestamp,
@@ -110,7 +140,11 @@ func (w *WeChat) Repeat(ctx context.Context, r *Report) (*Report, error) {
 func (w *WeChat) Replay(ctx context.Context, r *Report) (*Report, error) {
 	once := *w
 	once.rules.Pushes, once.rules.LoseFirst = 1, 0
-	return once.deliver(ctx, &Report{Message: r.Message, Document: r.Document}, r.wire)
+	var first *Request
+	if len(r.Pushes) > 0 {
+		first = &r.Pushes[0].Request
+	}
+	return once.deliver(ctx, &Report{Message: r.Message, Document: r.Document}, first)
 }
 
 // lastMsgID makes the ids of one process differ and grow.
@@ -126,21 +160,13 @@ func newMsgID() int64 {
 	}
 }
 
-// wire is a request as it goes over the wire; pushes that are alike share it.
-type wire struct {
-	query string
-	body  []byte
-}
-
 // deliver pushes until the rules say that it is over. R-PUSH-COUNT
-func (w *WeChat) deliver(ctx context.Context, r *Report, first *wire) (*Report, error) {
-	r.wire = first
-	if r.wire == nil {
-		r.wire = w.pack(r)
+func (w *WeChat) deliver(ctx context.Context, r *Report, next *Request) (*Report, error) {
+	if next == nil {
+		next = w.pack(r)
 	}
-	next := r.wire
 	for number := 1; ; number++ {
-		push := w.push(ctx, Push{Message: r.Message, Number: number, Lost: number <= w.rules.LoseFirst}, next)
+		push := w.push(ctx, Push{Message: r.Message, Number: number, Lost: number <= w.rules.LoseFirst, Request: *next})
 		if err := ctx.Err(); err != nil && push.Outcome != Answered {
 			r.Verdict = Verdict{Problem: "stopped", Why: "it was stopped before WeChat would have given up"}
 			return r, err
@@ -167,25 +193,25 @@ func (w *WeChat) deliver(ctx context.Context, r *Report, first *wire) (*Report, 
 }
 
 // pack signs the message, and seals it if the mode wants it. R-PUSH-QUERY
-func (w *WeChat) pack(r *Report) *wire {
+func (w *WeChat) pack(r *Report) *Request {
 	timestamp, nonce := strconv.FormatInt(time.Now().Unix(), 10), newNonce()
 	query := "signature=" + sign(w.account.Token, timestamp, nonce) + "&timestamp=" + timestamp + "&nonce=" + nonce +
 		"&openid=" + url.QueryEscape(r.Message.FromUserName)
 	if w.account.Mode == Plain {
-		return &wire{query: query, body: r.Document}
+		return w.request(http.MethodPost, query, r.Document)
 	}
 	encrypt := seal(w.key, r.Document, w.account.AppID)
 	query += "&encrypt_type=aes&msg_signature=" + sign(w.account.Token, timestamp, nonce, encrypt)
 	element := cdata("Encrypt", encrypt)
 	if w.account.Mode == Safe {
-		return &wire{query: query, body: []byte("<xml>" + cdata("ToUserName", r.Message.ToUserName) + element + "</xml>")}
+		return w.request(http.MethodPost, query, []byte("<xml>"+cdata("ToUserName", r.Message.ToUserName)+element+"</xml>"))
 	}
 	end := bytes.LastIndex(r.Document, []byte("</"))
 	if end < 0 { // a raw document that is no XML
 		end = len(r.Document)
 	}
 	body := append(append(bytes.Clone(r.Document[:end]), element...), r.Document[end:]...)
-	return &wire{query: query, body: body}
+	return w.request(http.MethodPost, query, body)
 }
 
 // newNonce is a number of 9 or 10 digits.
@@ -225,7 +251,7 @@ func (w *WeChat) gaveUp(r *Report) Verdict {
 }
 
 // push makes one push. The caller has filled in what is known before.
-func (w *WeChat) push(ctx context.Context, p Push, request *wire) Push {
+func (w *WeChat) push(ctx context.Context, p Push) Push {
 	p.Start = time.Now()
 	if w.started != nil {
 		w.started(p)
@@ -240,7 +266,7 @@ func (w *WeChat) push(ctx context.Context, p Push, request *wire) Push {
 	case p.Lost:
 		p.Outcome, p.Err = Refused, errors.New("this push was to be lost")
 	default:
-		w.exchange(ctx, &p, http.MethodPost, request)
+		w.exchange(ctx, &p)
 	}
 	p.Duration = time.Since(p.Start)
 	if w.ended != nil {

@@ -461,3 +461,41 @@ func BenchmarkSend(b *testing.B) {
 		}
 	})
 }
+
+// TestDo sends a request that was packed, and a changed copy of it.
+func TestDo(t *testing.T) {
+	t.Parallel()
+	var got []string
+	w, err := New(Config{
+		Account: Account{URL: "http://example.test/wx?a=b", Token: "token", Mode: Plain},
+		Transport: Direct(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			got = append(got, r.Method+" "+r.URL.RawQuery+" "+string(body))
+			w.Header().Set("X-Served-By", "test")
+			io.WriteString(w, "success")
+		})),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, request, err := w.Pack(Text("你好"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	push := w.Do(t.Context(), request)
+	if push.Outcome != Answered || push.Header.Get("X-Served-By") != "test" || push.Request.URL != request.URL {
+		t.Errorf("%+v", push)
+	}
+	if v := w.Judge(report.Message, push.Body); !v.OK() || v.Sees != SeesNothing {
+		t.Errorf("%+v", v)
+	}
+	request.Body = []byte("<xml></xml>")
+	w.Do(t.Context(), request)
+	_, query, _ := strings.Cut(request.URL, "?")
+	if diff := cmp.Diff([]string{"POST " + query + " " + string(report.Document), "POST " + query + " <xml></xml>"}, got); diff != "" {
+		t.Error(diff)
+	}
+	if _, _, err := w.Pack(Message{}); err == nil {
+		t.Error("an empty message was packed")
+	}
+}
