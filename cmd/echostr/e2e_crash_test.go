@@ -229,7 +229,7 @@ func TestRestartUnderLoad(t *testing.T) {
 	for range 5 {
 		time.Sleep(200 * time.Millisecond)
 		next := start() // waits for the database
-		if code, took := p.terminate(t); code != 0 || took > 2*time.Second {
+		if code, took := p.terminate(t); code != 0 || took > idleEnd {
 			t.Errorf("exit code %d after %v", code, took)
 		}
 		next.waitFor(t, `listening: (\S+)\n`)

@@ -102,7 +102,7 @@ func TestDrain(t *testing.T) {
 		}
 	}
 	code, took := dev.terminate(t)
-	if code != 0 || took < 5*time.Second || took > 8*time.Second {
+	if code != 0 || took < 4*time.Second || took > 9*time.Second {
 		t.Errorf("exit code %d after %v", code, took)
 	}
 	<-answered
@@ -141,7 +141,7 @@ func TestSecondSignal(t *testing.T) {
 	if err := dev.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	if code := dev.wait(t); code == 0 || time.Since(begin) > time.Second {
+	if code := dev.wait(t); code == 0 || time.Since(begin) > idleEnd {
 		t.Errorf("exit code %d after %v", code, time.Since(begin))
 	}
 	if log := dev.String(); !strings.Contains(log, "second signal") {

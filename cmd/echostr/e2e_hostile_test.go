@@ -188,7 +188,7 @@ func TestSlowConnections(t *testing.T) {
 	for i := range 100 {
 		w := wechat(t, base, modes[i%3], simulator.Rules{})
 		r, err := w.Send(t.Context(), simulator.Text("你好"))
-		if err != nil || r.Verdict.Reply == nil || r.Pushes[0].Duration > time.Second {
+		if err != nil || r.Verdict.Reply == nil || len(r.Pushes) > 1 {
 			t.Fatalf("push %d: %v %v", i, r, err)
 		}
 	}
@@ -196,7 +196,7 @@ func TestSlowConnections(t *testing.T) {
 		t.Logf("the machine was too slow: the connections may have been closed before the last push")
 	}
 	slow.Wait()
-	if took := time.Since(begin); took > 8*time.Second {
+	if took := time.Since(begin); took > 20*time.Second {
 		t.Errorf("the slow connections were closed only after %v", took)
 	}
 }

@@ -172,7 +172,7 @@ func TestServe(t *testing.T) {
 	}
 	client := &server.Client{Address: admin, Token: token}
 	var turns []server.Turn
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		turns, err = client.Turns(t.Context(), server.TurnFilter{Limit: 1000})
 		// That a push was a duplicate is written down after its answer.
 		late := slices.ContainsFunc(turns, func(turn server.Turn) bool { return turn.Seen < 2 })
@@ -191,7 +191,7 @@ func TestServe(t *testing.T) {
 	}
 	hostile(t, base, admin, sent)
 	scanPorts(t, p, base, admin)
-	if code, took := p.terminate(t); code != 0 || took > 2*time.Second {
+	if code, took := p.terminate(t); code != 0 || took > idleEnd {
 		t.Errorf("SIGTERM: exit code %d after %v", code, took)
 	}
 	for _, a := range modes {
@@ -217,26 +217,27 @@ func TestOneStart(t *testing.T) {
 	var mu sync.Mutex
 	var want []string
 	each(t, func(s *sample, a simulator.Account, user string) {
-		// Two pushes are cut, and the third finds the answer.
-		rules := simulator.Rules{Timeout: 70 * time.Millisecond, Pushes: 8, FreshRetries: len(s.name)%2 == 0}
-		w := wechat(t, base, a, rules)
-		r, err := w.Send(t.Context(), s.message(t, user))
+		// An impatient WeChat gives up twice. How many of the next pushes are needed is the
+		// machine's matter, so those are patient.
+		hasty := wechat(t, base, a, simulator.Rules{Timeout: 70 * time.Millisecond, Pushes: 2, FreshRetries: len(s.name)%2 == 0})
+		r, err := hasty.Send(t.Context(), s.message(t, user))
 		if err != nil {
 			t.Error(err)
 			return
 		}
-		s.check(t, a, r)
 		patient := wechat(t, base, a, simulator.Rules{})
-		again, err := patient.Repeat(t.Context(), r)
-		if err != nil {
-			t.Error(err)
-			return
+		for range 2 {
+			again, err := patient.Repeat(t.Context(), r)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			s.check(t, a, again)
 		}
-		s.check(t, a, again)
 		mu.Lock()
 		defer mu.Unlock()
 		want = append(want, user)
-		retried = retried || len(r.Pushes) > 2
+		retried = retried || len(r.Pushes) == 2 && r.Pushes[1].Outcome == simulator.Cut
 	})
 	if !retried {
 		t.Error("nothing was retried, so the test shows nothing")

@@ -74,7 +74,7 @@ func refused(t *testing.T, p *process, want string) {
 	t.Helper()
 	begin := time.Now()
 	code := p.wait(t)
-	if took := time.Since(begin); code != exitConfig || took > time.Second {
+	if took := time.Since(begin); code != exitConfig || took > idleEnd {
 		t.Errorf("exit code %d after %v", code, took)
 	}
 	text := p.String()
@@ -227,7 +227,7 @@ func TestOneProcess(t *testing.T) {
 	// One that waits can be stopped.
 	third := launch(t, nil, binary(t, "echostr"), "serve", "-c", yaml, "--wait-lock", "10m")
 	time.Sleep(100 * time.Millisecond)
-	if code, took := third.terminate(t); code != 0 || took > time.Second {
+	if code, took := third.terminate(t); code != 0 || took > idleEnd {
 		t.Errorf("exit code %d after %v", code, took)
 	}
 }

@@ -81,6 +81,10 @@ func (p *process) start(t *testing.T) {
 	})
 }
 
+// idleEnd is how long a process that has nothing under way may take to end. It is far more
+// than it needs on an idle machine, and less than it would wait for what is under way.
+const idleEnd = 5 * time.Second
+
 // terminate sends SIGTERM and returns the exit code and how long the end took.
 func (p *process) terminate(t *testing.T) (int, time.Duration) {
 	t.Helper()
@@ -95,7 +99,7 @@ func (p *process) wait(t *testing.T) int {
 	t.Helper()
 	select {
 	case <-p.ended:
-	case <-time.After(20 * time.Second):
+	case <-time.After(60 * time.Second):
 		t.Fatal("the process does not end")
 	}
 	return p.cmd.ProcessState.ExitCode()

@@ -13,7 +13,7 @@ import (
 func allMain(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	f := flag.NewFlagSet("wxchaos all", flag.ContinueOnError)
 	f.SetOutput(stderr)
-	short := f.Bool("short", false, "a few minutes in all")
+	short := f.Bool("short", false, "a few minutes in all, and not judged by time, as on a machine that is slow or busy")
 	full := f.Bool("full", false, "as often as the promises are measured")
 	seed := f.Uint64("seed", 1, "seed of all scenarios")
 	if f.Parse(args[1:]) != nil || f.NArg() > 0 || *short == *full {
@@ -29,6 +29,9 @@ func allMain(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		}
 		for _, flags := range runs {
 			line := append([]string{s.name}, flags...)
+			if *short {
+				line = append(line, "-untimed")
+			}
 			report, exit := s.main(ctx, append(line, "-seed", strconv.FormatUint(*seed, 10)), stdout, stderr)
 			if exit != 0 {
 				code = exitFailed

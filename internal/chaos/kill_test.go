@@ -26,6 +26,7 @@ func smoke(t *testing.T, name string, o Options, do func(context.Context, *run) 
 		t.Fatal(err)
 	}
 	var log bytes.Buffer
+	o.Untimed = true // other tests run on the same cores
 	o.Bot, o.Log = []string{self, "bot"}, &log
 	report := &Report{Scenario: name, Parameters: map[string]any{}}
 	s := &scenario{name: name}
@@ -38,7 +39,7 @@ func smoke(t *testing.T, name string, o Options, do func(context.Context, *run) 
 
 func TestKill(t *testing.T) {
 	t.Parallel()
-	report := smoke(t, "kill", Options{Seed: 7, Rate: 200, RetryAtOnce: true}, func(ctx context.Context, r *run) error {
+	report := smoke(t, "kill", Options{Seed: 7, Rate: 100, RetryAtOnce: true}, func(ctx context.Context, r *run) error {
 		return killLoop(ctx, r, killOptions{Kills: 3})
 	})
 	if c := report.Counts; c == nil || c.Deaths != 3 || c.Acked == 0 || c.Starts == 0 || c.Rows < c.Acked {

@@ -151,6 +151,7 @@ func (s *scenario) main(ctx context.Context, args []string, stdout, stderr io.Wr
 	f.Float64Var(&o.Rate, "rate", s.rate, "messages per second")
 	f.BoolVar(&o.Memory, "memory", false, "without a database, to try the harness")
 	f.BoolVar(&o.Pure, "pure", false, "declare the handler free of side effects")
+	f.BoolVar(&o.Untimed, "untimed", false, "note what takes too long and do not count it as a failure, on a machine that is slow or busy")
 	f.BoolVar(&o.Keep, "keep", false, "leave the temporary folder where it is")
 	bot := f.String("bot", "", "another program in place of wxchaos as the bot under test, called with the flags of wxchaos bot")
 	do, parameters := s.flags(f)
@@ -236,6 +237,9 @@ func (r *Report) summary() string {
 	}
 	for _, s := range r.Broken {
 		fmt.Fprintf(&b, "; BROKEN: %s", s)
+	}
+	for _, s := range r.Slow {
+		fmt.Fprintf(&b, "; slow: %s", s)
 	}
 	if r.OK {
 		b.WriteString("; ok")

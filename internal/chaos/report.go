@@ -34,7 +34,10 @@ type Report struct {
 	Violations   []Violation    `json:"violations"`
 	// Broken are the bounds of the scenario that do not hold, and what kept it from
 	// coming to its end.
-	Broken  []string `json:"broken,omitempty"`
+	Broken []string `json:"broken,omitempty"`
+	// Slow are the bounds of time that do not hold, if the run was not to be judged by
+	// them.
+	Slow    []string `json:"slow,omitempty"`
 	OK      bool     `json:"ok"`
 	Machine Machine  `json:"machine"`
 	Seconds float64  `json:"seconds"`
