@@ -28,6 +28,7 @@ type attempt struct {
 	owner    store.Node
 	to       echostr.Address // whom a reply goes to
 	msgType  string
+	evType   string
 	received time.Time
 	digest   [32]byte
 	msg      echostr.Message
@@ -50,7 +51,7 @@ type attempt struct {
 func (f *flight) newAttempt() *attempt {
 	row := &f.state.Row
 	a := &attempt{
-		f: f, number: row.Attempt, owner: row.Owner, to: addressOf(row), msgType: row.MsgType, received: row.ReceivedAt,
+		f: f, number: row.Attempt, owner: row.Owner, to: addressOf(row), msgType: row.MsgType, evType: row.Event, received: row.ReceivedAt,
 		digest: f.digest, msg: f.msg, route: f.route, budget: f.account.HandlerTimeout,
 	}
 	f.mu.Lock()
@@ -127,6 +128,7 @@ func (f *flight) run(a *attempt) {
 			return
 		}
 		f.s.stats.running.Add(-1)
+		a.handled(&res)
 		if res.state != 0 {
 			f.postAndDrive(a.event(res))
 		}
@@ -140,6 +142,25 @@ func (f *flight) run(a *attempt) {
 	}
 	res = a.handle()
 	returned = true
+}
+
+// handled counts a handler that was not given up before, and tells of each message at
+// debug level: there also of whom, and nothing of what.
+func (a *attempt) handled(res *result) {
+	if res.reason == reasonTimeout {
+		a.f.s.stats.timeouts.Add(1)
+	}
+	if res.state == 0 || !a.f.s.cfg.Logger.Enabled(a.f.s.storeCtx, slog.LevelDebug) {
+		return
+	}
+	attrs := []slog.Attr{
+		slog.String(keyState, res.state.String()), slog.Duration(keyTook, (a.budget - time.Until(a.deadline)).Round(10*time.Microsecond)),
+		slog.String("openid", a.to.ToUserName),
+	}
+	if a.evType != "" {
+		attrs = append(attrs, slog.String(keyEvent, a.evType))
+	}
+	a.log(slog.LevelDebug, "message handled", attrs...)
 }
 
 // leave tells the attempt that waits for this one, if there is one.
@@ -185,6 +206,7 @@ func (a *attempt) abandon() {
 	s := a.f.s
 	s.stats.abandoned.Add(1)
 	s.stats.running.Add(-1)
+	s.stats.timeouts.Add(1)
 	a.log(slog.LevelError, "handler hangs beyond its time and was given up", slog.Duration(keyTook, a.budget))
 	a.f.post(a.event(failed(reasonTimeout)))
 }
@@ -225,6 +247,7 @@ func (a *attempt) handle() result {
 	case err != nil && a.ctx.Err() != nil:
 		return result{}
 	case err != nil:
+		a.f.s.stats.errors.Add(1)
 		text := shorten(withoutURL(err))
 		a.log(slog.LevelError, "handler failed", slog.String(keyError, text))
 		return failed("error: " + text)
@@ -252,6 +275,7 @@ func (a *attempt) answer(reply echostr.Reply) result {
 		a.log(slog.LevelWarn, "the reply is too long and was cut", slog.Int(keyBytes, tooLong.Bytes))
 		reply = echostr.Text(echostr.CutText(text.Content, tooLong.Limit)) // R-REPLY-TEXT
 	case err != nil:
+		a.f.s.stats.errors.Add(1)
 		a.log(slog.LevelError, "the reply is invalid and is not sent", slog.Any(keyError, err))
 		return failed("invalid reply: " + shorten(err.Error()))
 	}

@@ -7,10 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/echostr/echostr"
 	"github.com/echostr/echostr/callback"
@@ -105,7 +109,7 @@ func TestRefusalsAreLoggedOncePerMinute(t *testing.T) {
 			}
 		}
 		list := s.Refusals()
-		if len(list) == 0 || len(list) > 100 {
+		if len(list) == 0 || len(list) > 200 {
 			t.Errorf("%d lines are kept", len(list))
 		}
 		for i, line := range list {
@@ -194,4 +198,87 @@ func TestLogHasNoSecrets(t *testing.T) {
 			})
 		})
 	}
+}
+
+// At debug level each message that was handled has one line, however often it was pushed.
+func TestDebugLine(t *testing.T) {
+	t.Parallel()
+	in2026(t, func(t *testing.T) {
+		var out log
+		a := account(callback.Safe, echostr.HandlerFunc(func(_ context.Context, m echostr.Message) (echostr.Reply, error) {
+			time.Sleep(1500 * time.Millisecond)
+			if _, ok := m.(*echostr.TextMessage); ok {
+				return echostr.Text("canary-reply"), nil
+			}
+			return nil, nil
+		}))
+		s := start(t, callback.Config{Accounts: []callback.Account{a}, Store: memory.New(memory.Config{}), Logger: out.logger(slog.LevelDebug)})
+		w := pack(a, text("canary-content"))
+		w.sendCut(s)
+		w.sendCut(s)
+		pack(a, event(testUser, "CLICK", "k")).sendCut(s)
+		var got []map[string]any
+		for _, line := range out.lines(t) {
+			if line["msg"] == "message handled" {
+				delete(line, "time")
+				delete(line, "turn")
+				got = append(got, line)
+			}
+		}
+		line := func(more map[string]any) map[string]any {
+			all := map[string]any{"level": "DEBUG", "msg": "message handled", "account": a.Name, "openid": testUser, "took": 1.5e9, "attempt": 1.0}
+			maps.Copy(all, more)
+			return all
+		}
+		want := []map[string]any{
+			line(map[string]any{"msg_type": "text", "state": "answered"}),
+			line(map[string]any{"msg_type": "event", "event": "CLICK", "state": "silent"}),
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+		for _, secret := range []string{"canary", a.Token, testKey, "signature"} {
+			if strings.Contains(out.String(), secret) {
+				t.Errorf("%q is in the log:\n%s", secret, out.String())
+			}
+		}
+	})
+}
+
+// A refusal says where it came from; and a request that only has the wrong URL is kept, too,
+// unlike those of scanners.
+func TestRefusalsSayWhere(t *testing.T) {
+	t.Parallel()
+	in2026(t, func(t *testing.T) {
+		a := account(callback.Plain, new(counted))
+		s, _ := one(t, a)
+		ask := func(path, query string) {
+			r := httptest.NewRequest("GET", path+"?"+query, nil)
+			r.RemoteAddr = "203.0.113.7:1234"
+			do(s, r)
+		}
+		signed := "echostr=1&" + signed(a, "", "1795334400", "1").Encode()
+		ask("/wx/"+a.Name, strings.Replace(signed, "signature=", "signature=0", 1))
+		ask("/wx/"+a.Name+"/", signed)
+		ask("/"+strings.Repeat("%0a", 1000), signed)
+		ask("/.env", "")
+		ask("/.git/config", "signature=1")
+		got := s.Refusals()
+		for i := range got {
+			if got[i].Hint == "" {
+				t.Errorf("no hint in %+v", got[i])
+			}
+			got[i].Hint, got[i].First = "", time.Time{}
+		}
+		want := []callback.Refusal{
+			{Reason: "unknown_path", Detail: "path /wx/" + a.Name + "/", Remote: "203.0.113.7", Count: 2},
+			{Account: a.Name, Reason: "format", Remote: "203.0.113.7", Count: 1},
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+		if n := s.Stats(); n.UnknownPath != 4 || len(n.Refused) != 1 {
+			t.Errorf("%d unknown paths; refused: %v", n.UnknownPath, n.Refused)
+		}
+	})
 }

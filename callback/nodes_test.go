@@ -142,6 +142,14 @@ func TestOwnerDies(t *testing.T) {
 				if starts, messages := h.total(); starts != test.starts || messages != 1 {
 					t.Errorf("%d starts, want %d", starts, test.starts)
 				}
+				quarantined, interrupted := uint64(0), uint64(0) // by all that competed for it
+				for _, node := range c.nodes {
+					quarantined += node.Stats().Quarantined
+					interrupted += node.Stats().Interrupted
+				}
+				if gone := test.state == store.Failed; (quarantined == 1) != (gone && !test.once) || (interrupted == 1) != (gone && test.once) || quarantined+interrupted > 1 {
+					t.Errorf("%d messages were counted as quarantined, %d as interrupted", quarantined, interrupted)
+				}
 				row := only(t, c.st)
 				if row.State != test.state || row.Attempt != test.starts {
 					t.Errorf("%v, attempt %d, %q", row.State, row.Attempt, row.Reason)

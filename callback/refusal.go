@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -31,6 +33,8 @@ const (
 	WrongOriginalID
 	SignatureReused
 	Overloaded
+	// UnknownPath is no label of metrics: the request is for no account.
+	UnknownPath
 	numReasons
 )
 
@@ -51,6 +55,7 @@ var reasons = [numReasons]struct{ name, hint string }{
 	WrongOriginalID: {"original_id", "the push is for another account: check original_id (原始ID), and that the URL in WeChat's console names the right account"},
 	SignatureReused: {"signature_reused", "a second message came under a used signature: somebody has seen a URL of a push; use mode safe"},
 	Overloaded:      {"overloaded", "as many pushes are open, or handlers run, as allowed: find out why handlers are slow, or run more nodes"},
+	UnknownPath:     {"unknown_path", "no account has this URL: make the URL in WeChat's console (服务器地址) end in /wx/ and the name of the account in the configuration"},
 }
 
 func (r Reason) String() string {
@@ -63,12 +68,17 @@ func (r Reason) String() string {
 // Refusal is one line about refused requests: those of one account, reason and
 // minute.
 type Refusal struct {
-	Account string    `json:"account"`
-	Reason  string    `json:"reason"`
-	Detail  string    `json:"detail,omitempty"` // such as "by 321 s"; nothing of the request
-	Hint    string    `json:"hint"`             // what to do
-	First   time.Time `json:"first"`
-	Count   int       `json:"count"`
+	// Account is empty if the request was for none.
+	Account string `json:"account"`
+	Reason  string `json:"reason"`
+	// Detail is such as "by 321 s", or the path of no account; nothing else of the request.
+	Detail string `json:"detail,omitempty"`
+	Hint   string `json:"hint"` // what to do
+	// Remote is the IP address that the first of them came from: that of a proxy, if there is
+	// one. Empty if it is not known.
+	Remote string    `json:"remote,omitempty"`
+	First  time.Time `json:"first"`
+	Count  int       `json:"count"`
 }
 
 // refusals counts what was refused and keeps the last lines.
@@ -88,11 +98,21 @@ type tally struct {
 }
 
 // keptRefusals is how many lines are kept for the operator.
-const keptRefusals = 50
+const keptRefusals = 200
+
+// noteFrom is note for a request.
+func (r *refusals) noteFrom(req *http.Request, now time.Time, account string, why Reason, detail string) {
+	host, _, _ := net.SplitHostPort(req.RemoteAddr)
+	r.add(req.Context(), now, account, why, detail, host)
+}
 
 // note counts a refusal and warns once for each account, reason and minute, so that
 // neither an attack nor a wrong setting fills the log.
 func (r *refusals) note(ctx context.Context, now time.Time, account string, why Reason, detail string) {
+	r.add(ctx, now, account, why, detail, "")
+}
+
+func (r *refusals) add(ctx context.Context, now time.Time, account string, why Reason, detail, remote string) {
 	r.mu.Lock()
 	c := r.accounts[account]
 	if c == nil {
@@ -109,7 +129,8 @@ func (r *refusals) note(ctx context.Context, now time.Time, account string, why 
 	if len(r.last) == keptRefusals {
 		r.last = slices.Delete(r.last, 0, 1)
 	}
-	n.line, n.warned = &Refusal{account, why.String(), detail, reasons[why].hint, now.UTC(), 1}, time.Now()
+	n.line = &Refusal{Account: account, Reason: why.String(), Detail: detail, Hint: reasons[why].hint, Remote: remote, First: now.UTC(), Count: 1}
+	n.warned = time.Now()
 	r.last = append(r.last, n.line)
 	r.mu.Unlock()
 
@@ -130,12 +151,15 @@ func (r *refusals) list() []Refusal {
 	return list
 }
 
-// count returns the numbers by account and reason, those above zero.
+// count returns the numbers by configured account and reason, those above zero.
 func (r *refusals) count() map[string]map[string]uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	all := make(map[string]map[string]uint64, len(r.accounts))
 	for account, c := range r.accounts {
+		if account == "" {
+			continue
+		}
 		all[account] = make(map[string]uint64)
 		for why := range c {
 			if n := c[why].count; n > 0 {

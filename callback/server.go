@@ -124,7 +124,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("callback: read what belongs to the store as a whole: %w", err)
 	}
 	s.keyer, s.notBefore = store.NewKeyer(inst.Salt), inst.NotBefore
-	s.guard.Store, s.guard.broke = cfg.Store, s.broke
+	s.guard.Store, s.guard.broke, s.guard.stats = cfg.Store, s.broke, &s.stats
 	s.cfg.Store = &s.guard
 	s.ctx, s.stop = context.WithCancelCause(context.Background())
 	s.storeCtx = context.WithoutCancel(s.ctx)
@@ -174,6 +174,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a := s.accounts[name]
 	if !ok || a == nil || r.URL.RawPath != "" {
 		s.stats.unknownPath.Add(1)
+		s.astray(r)
 		w.WriteHeader(http.StatusNotFound)
 		return
 	}
@@ -193,8 +194,18 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // refuse answers 403 and keeps the reason for the operator.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, a *account, why Reason, detail string) {
-	s.refusals.note(r.Context(), s.clock.now(), a.Name, why, detail)
+	s.refusals.noteFrom(r, s.clock.now(), a.Name, why, detail)
 	w.WriteHeader(http.StatusForbidden)
+}
+
+// astray keeps for the operator that a request came to the path of no account which looks
+// like one of WeChat's: its console has another URL than it should. Scanners look otherwise.
+func (s *Server) astray(r *http.Request) {
+	q, ok := parseQuery(r.URL.RawQuery)
+	if ok && q.signature != "" && q.timestamp != "" && q.nonce != "" {
+		path := r.URL.EscapedPath() // printable
+		s.refusals.noteFrom(r, s.clock.now(), "", UnknownPath, "path "+path[:min(len(path), 100)])
+	}
 }
 
 // Settle waits until the messages that are under way now have been answered,

@@ -5,19 +5,22 @@ import (
 	"time"
 
 	"github.com/echostr/echostr/internal/histogram"
+	"github.com/echostr/echostr/internal/turn"
 	"github.com/echostr/echostr/store"
 )
 
 // counters are the live numbers behind Stats.
 type counters struct {
-	pushes, retries, replays, starts, panics atomic.Uint64
-	held, aborted, misses, storeErrors       atomic.Uint64
-	late, ambiguous                          atomic.Uint64
-	answers                                  [store.GotSuccess + 1]struct{ first, retry atomic.Uint64 }
-	urlChecks, bareGets, emptyBodies         atomic.Uint64
-	unknownPath, otherMethod                 atomic.Uint64
-	waiting, heldNow, running, abandoned     atomic.Int64
-	storeLatency, answerAge, handlers        *histogram.Histogram
+	pushes, retries, replays, starts     atomic.Uint64
+	panics, errors, timeouts             atomic.Uint64
+	quarantined, interrupted             atomic.Uint64
+	held, aborted, misses, storeErrors   atomic.Uint64
+	late, ambiguous                      atomic.Uint64
+	answers                              [store.GotSuccess + 1]struct{ first, retry atomic.Uint64 }
+	urlChecks, bareGets, emptyBodies     atomic.Uint64
+	unknownPath, otherMethod             atomic.Uint64
+	waiting, heldNow, running, abandoned atomic.Int64
+	storeLatency, answerAge, handlers    *histogram.Histogram
 }
 
 func (c *counters) init() {
@@ -39,6 +42,22 @@ func (c *counters) answered(p *openPush, ans answer, took time.Duration) {
 	}
 }
 
+// saved counts the turns of a save that are given up since processes died: P2.
+func (c *counters) saved(ops []store.Op) {
+	for i := range ops {
+		op := &ops[i]
+		if !op.OK || op.Mark || op.Turn.State != store.Failed {
+			continue
+		}
+		switch op.Turn.Reason {
+		case turn.ReasonQuarantined:
+			c.quarantined.Add(1)
+		case turn.ReasonInterrupted:
+			c.interrupted.Add(1)
+		}
+	}
+}
+
 // Answers counts answered pushes by whether they were WeChat's first of their message.
 type Answers struct {
 	First uint64
@@ -54,6 +73,14 @@ type Stats struct {
 	Replays uint64 // pushes that came too late to be retries
 	Starts  uint64 // handler starts
 	Panics  uint64 // handlers that panicked
+	// HandlerErrors are handlers that returned an error, or a reply that WeChat would not take.
+	HandlerErrors uint64
+	// HandlerTimeouts are handlers that took longer than their time.
+	HandlerTimeouts uint64
+	// Quarantined are messages that are not started any more, because the process died in
+	// every attempt, and Interrupted those of accounts with Once whose process died. P2
+	Quarantined, Interrupted uint64
+
 	Held    uint64 // pushes left open beyond their window
 	Aborted uint64 // pushes that outlived WeChat's cut
 	// DeadlineMisses are pushes that were neither finished within 4.6 s nor held
@@ -106,6 +133,8 @@ func (s *Server) Stats() Stats {
 	return Stats{
 		Pushes: c.pushes.Load(), Retries: c.retries.Load(), Replays: c.replays.Load(),
 		Starts: c.starts.Load(), Panics: c.panics.Load(), Held: c.held.Load(), Aborted: c.aborted.Load(),
+		HandlerErrors: c.errors.Load(), HandlerTimeouts: c.timeouts.Load(),
+		Quarantined: c.quarantined.Load(), Interrupted: c.interrupted.Load(),
 		DeadlineMisses: c.misses.Load(),
 		Replies:        answers(store.GotReply), Fallbacks: answers(store.GotFallback), Successes: answers(store.GotSuccess),
 		Late: c.late.Load(), Ambiguous: c.ambiguous.Load(),

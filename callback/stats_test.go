@@ -160,3 +160,40 @@ func TestHandlerTimeOfAHang(t *testing.T) {
 		}
 	})
 }
+
+// Each way in which a handler can fail has its number, and counts once.
+func TestHandlerFailures(t *testing.T) {
+	t.Parallel()
+	in2026(t, func(t *testing.T) {
+		a := account(callback.Plain, echostr.HandlerFunc(func(ctx context.Context, m echostr.Message) (echostr.Reply, error) {
+			switch m.(*echostr.TextMessage).Content {
+			case "error":
+				return nil, errors.New("it went wrong")
+			case "invalid":
+				return echostr.Image(""), nil
+			case "slow":
+				<-ctx.Done()
+				return nil, ctx.Err()
+			case "hang":
+				time.Sleep(time.Minute)
+				return nil, errors.New("nobody wants to know")
+			case "panic":
+				panic("x")
+			}
+			return nil, nil
+		}))
+		a.HandlerTimeout = 3 * time.Second
+		s, _ := one(t, a)
+		for _, what := range []string{"good", "error", "error", "invalid", "slow", "hang", "panic"} {
+			w := pack(a, text(what))
+			for range 3 {
+				w.sendCut(s)
+			}
+		}
+		time.Sleep(3 * time.Minute)
+		n := s.Stats()
+		if n.Starts != 7 || n.HandlerErrors != 3 || n.HandlerTimeouts != 2 || n.Panics != 1 || n.Quarantined+n.Interrupted != 0 {
+			t.Errorf("%d starts, %d errors, %d timeouts, %d panics, %d quarantined, %d interrupted", n.Starts, n.HandlerErrors, n.HandlerTimeouts, n.Panics, n.Quarantined, n.Interrupted)
+		}
+	})
+}

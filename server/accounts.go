@@ -1,6 +1,8 @@
 package server
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/echostr/echostr"
@@ -37,6 +39,24 @@ func (s *Server) accounts() []callback.Account {
 		}
 	}
 	return list
+}
+
+// UnknownAccount is the error about an account that is not in a configuration. It names those
+// that are. It is nil if the account is.
+func UnknownAccount(cfg *Config, name string) error {
+	const shown = 10
+	var known []string
+	for i := range cfg.Accounts {
+		if cfg.Accounts[i].Name == name {
+			return nil
+		}
+		known = append(known, cfg.Accounts[i].Name)
+	}
+	list := strings.Join(known[:min(len(known), shown)], ", ")
+	if more := len(known) - shown; more > 0 {
+		list += fmt.Sprintf(" and %d more", more)
+	}
+	return fmt.Errorf("there is no account %q (没有这个账号); the configuration has %s", name, list)
 }
 
 func mode(m config.Mode) callback.Mode {

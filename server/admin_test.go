@@ -132,12 +132,22 @@ func TestClient(t *testing.T) {
 			return len(list)
 		}
 		counts := []int{
-			some(TurnFilter{Account: "demo"}), some(TurnFilter{Account: "x"}), some(TurnFilter{User: "oSomebodyElse"}),
+			some(TurnFilter{Account: "demo"}), some(TurnFilter{User: "oSomebodyElse"}),
 			some(TurnFilter{States: []store.State{store.Failed, store.Unparseable}}), some(TurnFilter{Limit: 1}),
 			some(TurnFilter{Since: all[0].ReceivedAt.Add(1e9)}),
+			some(TurnFilter{Deliveries: []store.Delivery{store.Written}}), some(TurnFilter{Deliveries: []store.Delivery{store.Undelivered, store.Late}}),
 		}
-		if diff := cmp.Diff([]int{3, 0, 1, 2, 1, 0}, counts); diff != "" {
+		if diff := cmp.Diff([]int{3, 1, 2, 1, 0, 1, 2}, counts); diff != "" {
 			t.Errorf("filters (-want +got)\n%s", diff)
+		}
+		if list, err := client.Turns(t.Context(), TurnFilter{Account: "x"}); err == nil || !strings.Contains(err.Error(), `no account "x"`) || !strings.HasSuffix(err.Error(), "the configuration has demo") {
+			t.Errorf("of an account that does not exist: %v %v", list, err)
+		}
+		if list, err := client.Refusals(t.Context()); err != nil || len(list) != 0 {
+			t.Errorf("refusals of none: %v %v", list, err)
+		}
+		if status, body := r.get(t, "/api/v1/turns?delivery=by+air", http.Header{"Authorization": {"Bearer " + r.token}}); status != 400 || !strings.Contains(body, "assumed") {
+			t.Errorf("a delivery that does not exist: %d %s", status, body)
 		}
 		i := slices.IndexFunc(all, func(t Turn) bool { return t.OpenID == "oSomebodyElse" })
 		one, err := client.Turn(t.Context(), all[i].Key)

@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -12,13 +13,16 @@ import (
 
 // Turn is one message and its answer, as the API tells it.
 type Turn struct {
-	Key        string      `json:"key"`
-	Account    string      `json:"account"`
-	State      store.State `json:"state"`
-	OpenID     string      `json:"openid,omitempty"`
-	OriginalID string      `json:"original_id,omitempty"`
-	MsgType    string      `json:"msg_type,omitempty"`
-	Event      string      `json:"event,omitempty"`
+	Key     string      `json:"key"`
+	Account string      `json:"account"`
+	State   store.State `json:"state"`
+	// Interrupted: it is running by the store, and the process that ran its handler is dead. A
+	// server that has its account starts it again, or gives it up.
+	Interrupted bool   `json:"interrupted,omitempty"`
+	OpenID      string `json:"openid,omitempty"`
+	OriginalID  string `json:"original_id,omitempty"`
+	MsgType     string `json:"msg_type,omitempty"`
+	Event       string `json:"event,omitempty"`
 	// CreateTime is WeChat's clock in Unix seconds.
 	CreateTime int64     `json:"create_time,omitempty"`
 	ReceivedAt time.Time `json:"received_at"`
@@ -64,6 +68,16 @@ const (
 	maxTurns     = 1000
 )
 
+// ParseDelivery reads the name of a delivery.
+func ParseDelivery(name string) (store.Delivery, error) {
+	for d := store.Undelivered; d <= store.Assumed; d++ {
+		if d.String() == name {
+			return d, nil
+		}
+	}
+	return 0, fmt.Errorf("there is no delivery %q; use none, offered, written, late or assumed", name)
+}
+
 func newTurn(t *store.Turn) Turn {
 	pushes := make([]Push, len(t.Pushes))
 	for i, p := range t.Pushes {
@@ -87,6 +101,14 @@ func (s *Server) listTurns(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		f.States = append(f.States, state)
+	}
+	for _, name := range q["delivery"] {
+		delivery, err := ParseDelivery(name)
+		if err != nil {
+			answerError(w, http.StatusBadRequest, err.Error())
+			return
+		}
+		f.Deliveries = append(f.Deliveries, delivery)
 	}
 	for name, bound := range map[string]*time.Time{"since": &f.Since, "until": &f.Until} {
 		v := q.Get(name)
@@ -112,6 +134,12 @@ func (s *Server) listTurns(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		answerError(w, http.StatusServiceUnavailable, err.Error())
 		return
+	}
+	if len(turns) == 0 && f.Account != "" {
+		if err := UnknownAccount(s.cfg, f.Account); err != nil {
+			answerError(w, http.StatusNotFound, err.Error())
+			return
+		}
 	}
 	answerJSON(w, http.StatusOK, TurnList{turns})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -47,23 +48,72 @@ type lister interface {
 type reader interface {
 	lister
 	Get(ctx context.Context, key store.Key) (store.Turn, error)
+	Alive(ctx context.Context, n store.Node) (bool, error)
 }
 
-func turnsOf(ctx context.Context, st lister, f TurnFilter) ([]Turn, error) {
+// turnsOf lists turns. What became of a reply is no condition that a store knows.
+func turnsOf(ctx context.Context, st reader, f TurnFilter) ([]Turn, error) {
 	if f.Limit <= 0 {
 		f.Limit = defaultTurns
 	}
-	rows, err := st.List(ctx, store.Filter{
-		Account: f.Account, OpenID: f.User, States: f.States, Since: f.Since, Until: f.Until, Limit: min(f.Limit, maxTurns),
-	})
-	if err != nil {
-		return nil, err
+	limit := min(f.Limit, maxTurns)
+	page := store.Filter{Account: f.Account, OpenID: f.User, States: f.States, Since: f.Since, Until: f.Until, Limit: limit}
+	if len(f.Deliveries) > 0 {
+		page.Limit = findLimit
 	}
-	turns := make([]Turn, len(rows))
-	for i := range rows {
-		turns[i] = newTurn(&rows[i])
+	turns, alive := make([]Turn, 0, limit), make(map[store.Node]bool)
+	var seen map[store.Key]bool // those of the page before that this one repeats
+	for {
+		rows, err := st.List(ctx, page)
+		if err != nil {
+			return nil, err
+		}
+		for i := range rows {
+			row := &rows[i]
+			if seen[row.Key] || len(f.Deliveries) > 0 && !slices.Contains(f.Deliveries, row.Delivery) {
+				continue
+			}
+			turn := newTurn(row)
+			if turn.Interrupted, err = interrupted(ctx, st, row, alive); err != nil {
+				return nil, err
+			}
+			if turns = append(turns, turn); len(turns) == limit {
+				return turns, nil
+			}
+		}
+		if len(rows) < page.Limit {
+			return turns, nil
+		}
+		// The next page begins within the moment at which this one has ended.
+		const resolution = time.Millisecond // of ReceivedAt
+		until := rows[len(rows)-1].ReceivedAt.Add(resolution)
+		if until.Equal(page.Until) {
+			until = until.Add(-resolution) // more at one moment than a page holds
+		}
+		page.Until, seen = until, make(map[store.Key]bool)
+		for i := range rows {
+			if rows[i].ReceivedAt.Before(until) {
+				seen[rows[i].Key] = true
+			}
+		}
 	}
-	return turns, nil
+}
+
+// interrupted reports whether a turn is running that nobody runs. alive is what is known of
+// its owners.
+func interrupted(ctx context.Context, st reader, row *store.Turn, alive map[store.Node]bool) (bool, error) {
+	if row.State != store.Running {
+		return false, nil
+	}
+	lives, known := alive[row.Owner]
+	if !known {
+		var err error
+		if lives, err = st.Alive(ctx, row.Owner); err != nil {
+			return false, err
+		}
+		alive[row.Owner] = lives
+	}
+	return !lives, nil
 }
 
 // What is wrong with a key.
@@ -90,6 +140,9 @@ func turnOf(ctx context.Context, st reader, key string) (*Turn, error) {
 	}
 	t := newTurn(&row)
 	t.Reply = row.Reply
+	if t.Interrupted, err = interrupted(ctx, st, &row, make(map[store.Node]bool)); err != nil {
+		return nil, err
+	}
 	if utf8.ValidString(row.Body) {
 		t.Body = row.Body
 	} else {

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/echostr/echostr/callback"
 	"github.com/echostr/echostr/store"
 )
 
@@ -38,6 +39,9 @@ type TurnFilter struct {
 	Account string
 	User    string // OpenID
 	States  []store.State
+	// Deliveries looks through turns one by one, so it takes seconds in a database with
+	// millions of them unless Since bounds it.
+	Deliveries []store.Delivery
 	// Since and Until bound when they were received: Since ≤ received < Until.
 	Since, Until time.Time
 	Limit        int // at most 1,000. Defaults to 50
@@ -54,6 +58,9 @@ func (c *Client) Turns(ctx context.Context, f TurnFilter) ([]Turn, error) {
 	}
 	for _, state := range f.States {
 		q.Add("state", state.String())
+	}
+	for _, delivery := range f.Deliveries {
+		q.Add("delivery", delivery.String())
 	}
 	if !f.Since.IsZero() {
 		q.Set("since", f.Since.UTC().Format(time.RFC3339Nano))
@@ -77,6 +84,14 @@ func (c *Client) Turn(ctx context.Context, key string) (*Turn, error) {
 		return nil, err
 	}
 	return &t, nil
+}
+
+// Refusals lists the last requests that the server has refused since it was started, youngest
+// first.
+func (c *Client) Refusals(ctx context.Context) ([]callback.Refusal, error) {
+	var list RefusalList
+	err := c.do(ctx, http.MethodGet, "/api/v1/refusals", nil, &list)
+	return list.Refusals, err
 }
 
 // do sends a request with the JSON of body, unless that is nil, and reads the answer into into.

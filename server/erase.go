@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 
@@ -47,23 +46,16 @@ func (s *Server) erase(w http.ResponseWriter, r *http.Request) {
 		answerError(w, http.StatusServiceUnavailable, err.Error())
 		return
 	}
-	if done.Turns == 0 && req.Account != "" && !s.hasAccount(req.Account) {
-		answerError(w, http.StatusNotFound, fmt.Sprintf("there is no account %q", req.Account))
-		return
+	if done.Turns == 0 && req.Account != "" {
+		if err := UnknownAccount(s.cfg, req.Account); err != nil {
+			answerError(w, http.StatusNotFound, err.Error())
+			return
+		}
 	}
 	if done.Turns > 0 {
 		s.logger.InfoContext(r.Context(), "what a user had sent was erased on request", slog.Int("messages", done.Turns))
 	}
 	answerJSON(w, http.StatusOK, done)
-}
-
-func (s *Server) hasAccount(name string) bool {
-	for i := range s.cfg.Accounts {
-		if s.cfg.Accounts[i].Name == name {
-			return true
-		}
-	}
-	return false
 }
 
 // Erase erases what a user has sent until now, to one account or, if account is
@@ -90,6 +82,11 @@ func EraseOffline(ctx context.Context, cfg *Config, account, openID string) (_ E
 	done, err := eraseUser(ctx, db, account, openID)
 	if err != nil {
 		return done, err
+	}
+	if done.Turns == 0 && account != "" {
+		if err := UnknownAccount(cfg, account); err != nil {
+			return done, err
+		}
 	}
 	return done, db.Tidy(ctx)
 }

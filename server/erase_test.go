@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/echostr/echostr/internal/config"
 	"github.com/echostr/echostr/simulator"
 	"github.com/echostr/echostr/store"
 	"github.com/echostr/echostr/store/memory"
@@ -136,5 +138,21 @@ func TestFindTurn(t *testing.T) {
 		if got, err := turnOf(t.Context(), st, given); err == nil || !strings.HasPrefix(err.Error(), want.Error()) {
 			t.Errorf("%q: %v %v, want %v", given, got, err, want)
 		}
+	}
+}
+
+// An account that does not exist is named together with those that do, in a short line.
+func TestUnknownAccount(t *testing.T) {
+	t.Parallel()
+	cfg := new(Config)
+	for i := range 12 {
+		cfg.Accounts = append(cfg.Accounts, config.Account{Name: fmt.Sprintf("a%d", i)})
+	}
+	if err := UnknownAccount(cfg, "a11"); err != nil {
+		t.Error(err)
+	}
+	err := UnknownAccount(cfg, "shop")
+	if err == nil || !strings.Contains(err.Error(), `"shop"`) || !strings.HasSuffix(err.Error(), "a0, a1, a2, a3, a4, a5, a6, a7, a8, a9 and 2 more") {
+		t.Error(err)
 	}
 }

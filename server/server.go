@@ -24,7 +24,7 @@
 //
 // and with the header "Authorization: Bearer" and the token of the token file
 //
-//	GET /api/v1/turns          turns, youngest first: [TurnList]; account=, user=, state= (repeatable), since=, until=, limit=
+//	GET /api/v1/turns          turns, youngest first: [TurnList]; account=, user=, state= and delivery= (repeatable), since=, until=, limit=
 //	GET /api/v1/turns/{key}    one turn with its body and reply: [Turn]; 8 digits of the key or more
 //	POST /api/v1/erase         erase what a user has sent, {"openid": "...", "account": "..."}: [Erasure]
 //	GET /api/v1/stats          the numbers behind the metrics
@@ -61,6 +61,10 @@
 //	echostr_answer_ambiguous_total              replies offered by a process that died, of which nobody knows whether they arrived (P4)
 //	echostr_handler_starts_total
 //	echostr_handler_panics_total
+//	echostr_handler_errors_total                handlers that returned an error, or a reply that WeChat would not take
+//	echostr_handler_timeouts_total              handlers that took longer than their time
+//	echostr_messages_quarantined_total          messages given up because the process died in every attempt (P2)
+//	echostr_messages_interrupted_total          messages given up because the process died and their account has once
 //	echostr_handler_seconds                     histogram: how long handlers ran
 //	echostr_url_checks_total                    verified GETs
 //	echostr_bare_gets_total                     GETs without any parameter of WeChat's

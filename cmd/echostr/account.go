@@ -18,6 +18,7 @@ type accountNewCommand struct {
 	Name     string `arg:"" help:"The account's name in the URL: small letters, digits, - and _."`
 	AppID    string `name:"app-id" placeholder:"ID" help:"开发者ID(AppID) from WeChat's console."`
 	Mode     string `enum:"plain,compatible,safe" default:"safe" placeholder:"MODE" help:"plain, compatible or safe (${default})."`
+	Bot      string `enum:"sample,demo,none" default:"sample" placeholder:"BOT" help:"The built-in bot that answers: sample, demo or none (${default})."`
 	Verified bool   `help:"The account is verified (微信认证) and has the customer-service API (客服消息)."`
 }
 
@@ -46,8 +47,10 @@ func (c *accountNewCommand) Run(term *terminal) error {
     encoding_aes_key: %s
     mode: %s
     verified: %v
-    bot: sample
 `, c.Name, appID, token, key, c.Mode, c.Verified)
+	if c.Bot != "none" {
+		fmt.Fprintf(term.out, "    bot: %s\n", c.Bot)
+	}
 
 	w := term.err
 	fmt.Fprintf(w, "\n1. Put this into echostr.yaml (other accounts go under the same accounts:), and start: echostr serve\n")

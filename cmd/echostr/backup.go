@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,12 +16,17 @@ import (
 type backupCommand struct {
 	File   string `arg:"" help:"The backup, which must not exist."`
 	Config string `short:"c" default:"${default_config}" placeholder:"FILE" help:"The configuration (${default})."`
+	JSON   bool   `name:"json" help:"Print JSON."`
 }
 
 func (c *backupCommand) Help() string {
 	return `Copies the database while the server runs, or while it does not. A plain copy of the file would not do: what was written last stands in another one beside it.
 
-A backup holds what users have written, so it is readable for this user only (mode 0600). Who unsubscribes later stays in it: keep backups no longer than you may.`
+A backup holds what users have written, so it is readable for this user only (mode 0600). Who unsubscribes later stays in it: keep backups no longer than you may.
+
+It prints how many messages the backup holds, and its SHA-256: that of sha256sum, for echostr restore --sha256.
+
+Exit codes: 0 done, 1 failed, for example because the file exists or there is no room, 2 wrong command line, 78 wrong configuration, or a database that cannot be used, for example because it is damaged.`
 }
 
 func (c *backupCommand) Run(ctx context.Context, term *terminal) error {
@@ -31,32 +38,52 @@ func (c *backupCommand) Run(ctx context.Context, term *terminal) error {
 	if _, err := os.Stat(path); err != nil {
 		return fmt.Errorf("there is no database %s to be copied; start the server once, or name its configuration with -c FILE", path)
 	}
-	if err := sqlite.Backup(ctx, path, c.File); err != nil {
-		return err
-	}
-	info, err := os.Stat(c.File)
+	sum, err := sqlite.Backup(ctx, path, c.File)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(term.out, "%s is a copy of %s (%s). It holds what users have written: keep it safe (备份含用户内容，请妥善保管).\n", c.File, path, sizeText(info.Size()))
+	if c.JSON {
+		return printJSON(term.out, struct {
+			File string `json:"file"`
+			sqlite.Summary
+		}{c.File, sum})
+	}
+	fmt.Fprintf(term.out, "%s is a copy of %s (%s%s). It holds what users have written: keep it safe (备份含用户内容，请妥善保管).\nSHA-256 %s\n",
+		c.File, path, sizeText(sum.Bytes), content(sum), sum.SHA256)
 	return nil
+}
+
+// content says what a backup holds.
+func content(sum sqlite.Summary) string {
+	if sum.Turns == 0 {
+		return ", no messages"
+	}
+	return fmt.Sprintf(", %s, the youngest of %s", messages(sum.Turns), sum.Youngest.Local().Format("2006-01-02 15:04:05"))
 }
 
 type restoreCommand struct {
 	File   string `arg:"" help:"The backup."`
+	SHA256 string `name:"sha256" placeholder:"HEX" help:"Refuse a backup that has not this checksum, which echostr backup has printed."`
 	Config string `short:"c" default:"${default_config}" placeholder:"FILE" help:"The configuration (${default})."`
 }
 
 func (c *restoreCommand) Help() string {
-	return `Makes a new database of a backup. The server must not run, and the old database must have been moved away, with the files beside it (-wal, -shm and -journal, those that are there): they are part of it, and nothing is overwritten.`
+	return `Makes a new database of a backup. The server must not run, and the old database must have been moved away, with the files beside it (-wal, -shm and -journal, those that are there): they are part of it, and nothing is overwritten.
+
+The whole backup is checked before it is taken (SQLite's integrity_check). That does not see a letter that was changed in a message; --sha256 does. Who runs this as root need not change owners: what is made belongs to whom the folder belongs.
+
+Exit codes: 0 done, 1 failed, 2 wrong command line, 78 wrong configuration, a backup that cannot be used, or a database that is there already or in use. Nothing is overwritten in any case.`
 }
 
 func (c *restoreCommand) Run(ctx context.Context, term *terminal) error {
+	if sum, err := hex.DecodeString(c.SHA256); err != nil || len(sum) != 0 && len(sum) != sha256.Size {
+		return usage("--sha256 has 64 hexadecimal digits, as `echostr backup` and sha256sum print them")
+	}
 	cfg, err := withDatabase(c.Config, term)
 	if err != nil {
 		return err
 	}
-	restored, err := sqlite.Restore(ctx, c.File, sqlite.Config{Path: cfg.Database(), Force: cfg.AllowNetworkFileSystem})
+	restored, err := sqlite.Restore(ctx, c.File, c.SHA256, sqlite.Config{Path: cfg.Database(), Force: cfg.AllowNetworkFileSystem})
 	if err != nil {
 		return err
 	}

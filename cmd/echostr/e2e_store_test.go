@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"database/sql"
 	"fmt"
 	"io"
@@ -323,8 +324,12 @@ func TestBackup(t *testing.T) {
 	kept := send(r.base, "一")
 	copied := filepath.Join(dir, "copy.db")
 	got := execute(t, "", "backup", copied, "-c", yaml)
-	if got.code != 0 || !strings.Contains(got.out, "copy.db is a copy of") {
+	sum := regexp.MustCompile(`(?m)^SHA-256 ([0-9a-f]{64})$`).FindStringSubmatch(got.out)
+	if got.code != 0 || !strings.Contains(got.out, "copy.db is a copy of") || !strings.Contains(got.out, ", 1 message, the youngest of 20") || sum == nil {
 		t.Fatalf("%+v", got)
+	}
+	if want := fmt.Sprintf("%x", sha256.Sum256([]byte(read(t, copied)))); sum[1] != want {
+		t.Errorf("it prints the checksum %s, and sha256sum %s", sum[1], want)
 	}
 	if info, err := os.Stat(copied); err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
 		t.Errorf("%v %v", info, err)
@@ -349,7 +354,14 @@ func TestBackup(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	got = execute(t, "", "restore", copied, "-c", yaml)
+	other := strings.Repeat("0", 64)
+	if got := execute(t, "", "restore", copied, "-c", yaml, "--sha256", other); got.code != exitConfig || !strings.Contains(got.err, sum[1]) || strings.Count(got.err, "\n") != 1 {
+		t.Errorf("with another checksum: %+v", got)
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, "echostr.db*")); err != nil || len(left) != 1 { // the lock
+		t.Errorf("a restore that was refused leaves %v, %v", left, err)
+	}
+	got = execute(t, "", "restore", copied, "-c", yaml, "--sha256", sum[1])
 	if got.code != 0 || !strings.Contains(got.out, "holds the 1 message of copy.db again") || !regexp.MustCompile(`not_before is \d{4}-`).MatchString(got.out) || !strings.Contains(got.out, "runs again") {
 		t.Errorf("%+v", got)
 	}
@@ -363,7 +375,7 @@ func TestBackup(t *testing.T) {
 	}
 	// Without a server it goes as well.
 	r.terminate(t)
-	if got := execute(t, "", "backup", filepath.Join(dir, "second.db"), "-c", yaml); got.code != 0 {
+	if got := execute(t, "", "backup", filepath.Join(dir, "second.db"), "-c", yaml, "--json"); got.code != 0 || !strings.Contains(got.out, `"turns": 1`) || !strings.Contains(got.out, `"sha256": "`) {
 		t.Errorf("%+v", got)
 	}
 	if got := execute(t, "", "backup", filepath.Join(dir, "x.db"), "-c", write(t, "m.yaml", "store: memory:\n"+modesYAML(""))); got.code != exitConfig || !strings.Contains(got.err, "memory:") {
@@ -394,10 +406,36 @@ func TestEraseCommand(t *testing.T) {
 	if got := execute(t, "", "erase", "oFirst", "-c", yaml); got.code != 0 || !strings.Contains(got.out, "Nothing is stored") {
 		t.Errorf("once more: %+v", got)
 	}
-	if got := execute(t, "", "erase", "oSecond", "-c", yaml, "--account", "shop"); got.code != exitFailed || !strings.Contains(got.err, `no account "shop"`) {
+	if got := execute(t, "", "erase", "oSecond", "-c", yaml, "--account", "shop"); got.code != exitFailed || !strings.Contains(got.err, `no account "shop"`) || !strings.Contains(got.err, "plain, compatible, safe") {
 		t.Errorf("of no account: %+v", got)
 	}
+	listed := func(when string) {
+		t.Helper()
+		if got := execute(t, "", "turn", "ls", "-c", yaml, "--account", "shop"); got.code != exitFailed || got.out != "" || !strings.Contains(got.err, "plain, compatible, safe") {
+			t.Errorf("turn ls of no account %s: %+v", when, got)
+		}
+	}
+	listed("with a server")
+	if got := execute(t, "", "refusals", "-c", yaml); got.code != 0 || !strings.Contains(got.out, "没有被拒绝的请求") {
+		t.Errorf("no refusals: %+v", got)
+	}
+	if got := execute(t, "", "push", "text", "x", "--url", r.base+"/wx/plain", "--token", "zAnotherTokenOfThirtyTwoLetters0", "--pushes", "1"); got.code == 0 {
+		t.Errorf("a push with another token: %+v", got)
+	}
+	if got := execute(t, "", "refusals", "-c", yaml); got.code != 0 || !strings.Contains(got.out, "plain    signature  1      127.0.0.1") || !strings.Contains(got.out, "令牌 Token") {
+		t.Errorf("refusals: %+v", got)
+	}
+	if got := execute(t, "", "refusals", "-c", yaml, "--json"); got.code != 0 || !strings.Contains(got.out, `"reason": "signature"`) || !strings.Contains(got.out, `"remote": "127.0.0.1"`) {
+		t.Errorf("refusals --json: %+v", got)
+	}
 	r.terminate(t)
+	listed("without a server")
+	if got := execute(t, "", "refusals", "-c", yaml); got.code != exitFailed || !strings.Contains(got.err, "running server") {
+		t.Errorf("refusals without a server: %+v", got)
+	}
+	if got := execute(t, "", "erase", "oSecond", "-c", yaml, "--account", "shop"); got.code != exitFailed || !strings.Contains(got.err, "plain, compatible, safe") {
+		t.Errorf("of no account, without a server: %+v", got)
+	}
 	got = execute(t, "", "erase", "oSecond", "-c", yaml, "--json")
 	if got.code != 0 || !strings.Contains(got.out, `"turns": 2`) || !strings.Contains(got.err, "no server answers; opening "+filepath.Join(filepath.Dir(yaml), "echostr.db")) {
 		t.Errorf("without a server: %+v", got)

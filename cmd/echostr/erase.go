@@ -19,7 +19,9 @@ type eraseCommand struct {
 func (c *eraseCommand) Help() string {
 	return `Removes what a user has sent and was answered: messages, answers, the OpenID. A handler that runs for this user meanwhile answers nobody. The salted keys of the messages and when they came stay until their retention ends, so that a captured push cannot be played back. Backups are not touched.
 
-What users send is erased by itself when they unsubscribe (on_unsubscribe: erase). The running server does it; if none runs, its database is opened.`
+What users send is erased by itself when they unsubscribe (on_unsubscribe: erase). The running server does it; if none runs, its database is opened.
+
+Exit codes: 0 done, also if nothing is stored of this user, 1 failed, for example because there is no such account; then some may be left, and it can be run again; 2 wrong command line, 78 wrong configuration, or a database that cannot be used.`
 }
 
 func (c *eraseCommand) Run(ctx context.Context, term *terminal) error {

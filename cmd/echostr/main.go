@@ -63,18 +63,19 @@ type terminal struct {
 
 // command is the whole command line.
 type command struct {
-	Dev     devCommand     `cmd:"" help:"Start a server with a development account and the demo bot. Needs no configuration."`
-	Push    pushCommand    `cmd:"" help:"Send a message to a server as WeChat does, and say what the user would see."`
-	Serve   serveCommand   `cmd:"" help:"Start the server with the accounts of a configuration file."`
-	Decode  decodeCommand  `cmd:"" help:"Print a captured push or reply as JSON, verified and opened if it is encrypted."`
-	Account accountCommand `cmd:"" help:"Make the configuration of a new account."`
-	Turn    turnCommand    `cmd:"" help:"Look at the messages of a server, or of its database."`
-	Erase   eraseCommand   `cmd:"" help:"Erase what a user has sent."`
-	Backup  backupCommand  `cmd:"" help:"Copy the database, while the server runs or not."`
-	Restore restoreCommand `cmd:"" help:"Make a database of a backup."`
-	Config  configCommand  `cmd:"" help:"Check a configuration file."`
-	Version versionCommand `cmd:"" help:"Print the version."`
-	Help    helpCommand    `cmd:"" help:"Show what a command can do: echostr help push."`
+	Dev      devCommand      `cmd:"" help:"Start a server with a development account and the demo bot. Needs no configuration."`
+	Push     pushCommand     `cmd:"" help:"Send a message to a server as WeChat does, and say what the user would see."`
+	Serve    serveCommand    `cmd:"" help:"Start the server with the accounts of a configuration file."`
+	Decode   decodeCommand   `cmd:"" help:"Print a captured push or reply as JSON, verified and opened if it is encrypted."`
+	Account  accountCommand  `cmd:"" help:"Make the configuration of a new account."`
+	Turn     turnCommand     `cmd:"" help:"Look at the messages of a server, or of its database."`
+	Refusals refusalsCommand `cmd:"" help:"List what a running server has refused, and what to do: why WeChat says Token 验证失败."`
+	Erase    eraseCommand    `cmd:"" help:"Erase what a user has sent."`
+	Backup   backupCommand   `cmd:"" help:"Copy the database, while the server runs or not."`
+	Restore  restoreCommand  `cmd:"" help:"Make a database of a backup."`
+	Config   configCommand   `cmd:"" help:"Check a configuration file."`
+	Version  versionCommand  `cmd:"" help:"Print the version."`
+	Help     helpCommand     `cmd:"" help:"Show what a command can do: echostr help push."`
 }
 
 const description = `The message server for WeChat Official Accounts (微信公众号).

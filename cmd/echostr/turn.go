@@ -20,20 +20,23 @@ type turnCommand struct {
 	target
 }
 
-const turnHelp = `The server is asked if it runs. If none does, its database is read, and that is said on the standard error.`
+const turnHelp = `The server is asked if it runs. If none does, its database is read, and that is said on the standard error.
+
+Exit codes: 0 done, 1 failed, for example because there is no such message or account, or nothing to ask, 2 wrong command line, 78 wrong configuration, or a database that cannot be used.`
 
 func (c *turnLsCommand) Help() string { return turnHelp }
 
 func (c *turnShowCommand) Help() string { return turnHelp }
 
 type turnLsCommand struct {
-	Account string   `placeholder:"NAME" help:"Of this account only."`
-	User    string   `placeholder:"OPENID" help:"Of this user only."`
-	State   []string `placeholder:"STATE" help:"running, answered, silent, failed, unparseable or erased; several with commas."`
-	Since   string   `placeholder:"TIME" help:"Received at this time or later: an age such as 90s, 10m, 2h or 3d, or a time such as 18:00, 2026-03-01 or 2026-03-01T18:00."`
-	Until   string   `placeholder:"TIME" help:"Received before this time."`
-	Limit   int      `short:"n" default:"20" placeholder:"N" help:"At most so many (${default})."`
-	JSON    bool     `name:"json" help:"Print JSON."`
+	Account  string   `placeholder:"NAME" help:"Of this account only."`
+	User     string   `placeholder:"OPENID" help:"Of this user only."`
+	State    []string `placeholder:"STATE" help:"running, answered, silent, failed, unparseable or erased; several with commas."`
+	Delivery []string `placeholder:"WAY" help:"What became of the answer: none, offered, written, late or assumed; several with commas."`
+	Since    string   `placeholder:"TIME" help:"Received at this time or later: an age such as 90s, 10m, 2h or 3d, or a time such as 18:00, 2026-03-01 or 2026-03-01T18:00."`
+	Until    string   `placeholder:"TIME" help:"Received before this time."`
+	Limit    int      `short:"n" default:"20" placeholder:"N" help:"At most so many (${default})."`
+	JSON     bool     `name:"json" help:"Print JSON."`
 }
 
 type turnShowCommand struct {
@@ -61,10 +64,22 @@ func (c *turnLsCommand) Run(ctx context.Context, term *terminal, parent *command
 		}
 		f.States = append(f.States, state)
 	}
+	for _, name := range c.Delivery {
+		delivery, err := server.ParseDelivery(name)
+		if err != nil {
+			return usageError{err}
+		}
+		f.Deliveries = append(f.Deliveries, delivery)
+	}
 	var turns []server.Turn
 	err = parent.Turn.look(ctx, term, func(s source) (err error) {
 		turns, err = s.Turns(ctx, f)
 		return err
+	}, func(cfg *config.Config) error {
+		if len(turns) > 0 || c.Account == "" {
+			return nil
+		}
+		return server.UnknownAccount(cfg, c.Account)
 	})
 	if err != nil {
 		return err
@@ -76,19 +91,26 @@ func (c *turnLsCommand) Run(ctx context.Context, term *terminal, parent *command
 		fmt.Fprintln(term.out, "no messages (没有消息)")
 		return nil
 	}
-	t := newTable("RECEIVED", "ACCOUNT", "TYPE", "STATE", "PUSHES", "TOOK", "USER", "KEY", "REASON")
+	t := newTable("RECEIVED", "ACCOUNT", "TYPE", "STATE", "DELIVERY", "PUSHES", "TOOK", "USER", "KEY", "REASON")
 	for i := range turns {
 		turn := &turns[i]
 		took := "-"
 		if !turn.FinishedAt.IsZero() {
 			took = elapsed(turn.FinishedAt.Sub(turn.ReceivedAt))
 		}
-		t.add(turn.ReceivedAt.Local().Format("01-02 15:04:05"), turn.Account, kindOf(turn), turn.State.String(),
-			pushesOf(turn), took, dash(oneLine(turn.OpenID, 32)), turn.Key[:min(len(turn.Key), shownKey)], oneLine(turn.Reason, 60))
+		state, reason := turn.State.String(), turn.Reason
+		if turn.Interrupted {
+			state, reason = state+" (interrupted)", interrupted
+		}
+		t.add(turn.ReceivedAt.Local().Format("01-02 15:04:05"), turn.Account, kindOf(turn), state, deliveryOf(turn),
+			pushesOf(turn), took, dash(oneLine(turn.OpenID, 32)), turn.Key[:min(len(turn.Key), shownKey)], oneLine(reason, 60))
 	}
 	t.write(term.out)
 	return nil
 }
+
+// interrupted is what is said of a message that the store has as running and nobody runs.
+const interrupted = "its process died; the next one takes it over"
 
 const shownKey = 16 // digits of a key in a list: the second and 4 bytes more
 
@@ -98,8 +120,9 @@ type source interface {
 	Turn(ctx context.Context, key string) (*server.Turn, error)
 }
 
-// look asks the first server that runs, or else its database.
-func (c *turnCommand) look(ctx context.Context, term *terminal, question func(source) error) error {
+// look asks the first server that runs, or else its database, after which it checks the answer
+// against the configuration, as a server does.
+func (c *turnCommand) look(ctx context.Context, term *terminal, question func(source) error, check func(*config.Config) error) error {
 	places, err := c.places(term)
 	if err != nil {
 		return err
@@ -111,7 +134,10 @@ func (c *turnCommand) look(ctx context.Context, term *terminal, question func(so
 		if err != nil {
 			return err
 		}
-		return errors.Join(question(db), db.Close())
+		if err := errors.Join(question(db), db.Close()); err != nil {
+			return err
+		}
+		return check(p.cfg)
 	})
 }
 
@@ -151,7 +177,7 @@ func (c *turnShowCommand) Run(ctx context.Context, term *terminal, parent *comma
 	err := parent.Turn.look(ctx, term, func(s source) (err error) {
 		turn, err = s.Turn(ctx, c.Key)
 		return err
-	})
+	}, func(*config.Config) error { return nil })
 	if err != nil {
 		return err
 	}
@@ -172,7 +198,11 @@ func show(w io.Writer, turn *server.Turn) {
 	if !turn.FinishedAt.IsZero() {
 		t.add("finished", turn.FinishedAt.Local().Format("2006-01-02 15:04:05.000")+", after "+elapsed(turn.FinishedAt.Sub(turn.ReceivedAt)))
 	}
-	t.add("state", turn.State.String())
+	if turn.Interrupted {
+		t.add("state", turn.State.String()+" (interrupted: "+interrupted+" if it has the account: starts it again, or gives it up)")
+	} else {
+		t.add("state", turn.State.String())
+	}
 	if turn.Reason != "" {
 		t.add("reason", oneLine(turn.Reason, 200))
 	}
@@ -212,6 +242,17 @@ func wayOf(turn *server.Turn) string {
 		return "late: success was said before there was an answer, so no push gets it"
 	case store.Assumed.String():
 		return fmt.Sprintf("offered to push %d by a process that died, and taken as delivered, since no retry came", turn.OfferedTo)
+	}
+	return turn.Delivery
+}
+
+// deliveryOf is wayOf in a list.
+func deliveryOf(turn *server.Turn) string {
+	switch {
+	case turn.OfferedTo > 0:
+		return fmt.Sprintf("%s (push %d)", turn.Delivery, turn.OfferedTo)
+	case turn.State != store.Answered && turn.Delivery == store.Undelivered.String():
+		return "-" // there is no reply
 	}
 	return turn.Delivery
 }

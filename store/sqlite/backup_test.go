@@ -3,7 +3,9 @@ package sqlite_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -57,7 +59,7 @@ func TestBackupUnderLoad(t *testing.T) {
 			}
 		}
 	})
-	err = sqlite.Backup(ctx, path, file)
+	sum, err := sqlite.Backup(ctx, path, file)
 	close(stop)
 	wg.Wait()
 	if err != nil {
@@ -66,13 +68,23 @@ func TestBackupUnderLoad(t *testing.T) {
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the backup has the mode %v, %v", info.Mode(), err)
 	}
-	if err := sqlite.Backup(ctx, path, file); err == nil || !strings.Contains(err.Error(), "not overwritten") {
+	if _, err := sqlite.Backup(ctx, path, file); err == nil || !strings.Contains(err.Error(), "not overwritten") {
 		t.Errorf("a second backup to the same file: %v", err)
 	}
 
-	res, err := sqlite.Restore(ctx, file, sqlite.Config{Path: restored})
+	res, err := sqlite.Restore(ctx, file, "", sqlite.Config{Path: restored})
 	if err != nil {
 		t.Fatal(err)
+	}
+	copied, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("%x", sha256.Sum256(copied)); sum.SHA256 != want || sum.Bytes != int64(len(copied)) {
+		t.Errorf("the backup has %d bytes and the checksum %s; the summary is %+v", len(copied), want, sum)
+	}
+	if diff := cmp.Diff(sum, res.Summary); diff != "" {
+		t.Errorf("what was restored is not what was copied (-copied +restored):\n%s", diff)
 	}
 	if res.Turns < len(before) || res.Interrupted < 1 {
 		t.Errorf("restored %+v, want at least %d turns and one that was running", res, len(before))
@@ -122,7 +134,7 @@ func TestRestoreRefuses(t *testing.T) {
 	dir := t.TempDir()
 	good := makeDatabase(t, 50)
 	backup := filepath.Join(dir, "backup.db")
-	if err := sqlite.Backup(ctx, good, backup); err != nil {
+	if _, err := sqlite.Backup(ctx, good, backup); err != nil {
 		t.Fatal(err)
 	}
 	whole, err := os.ReadFile(backup)
@@ -139,16 +151,34 @@ func TestRestoreRefuses(t *testing.T) {
 	broken := bytes.Clone(whole)
 	copy(broken[len(broken)/2&^4095:], make([]byte, 4096))
 	used := makeDatabase(t, 1)
-	for _, c := range []struct{ name, file, path, want string }{
-		{"there is a database", backup, used, "not overwritten"},
-		{"no such backup", filepath.Join(dir, "none"), filepath.Join(dir, "a.db"), "cannot be read"},
-		{"not a database", put("notes", []byte(strings.Repeat("notes ", 1000))), filepath.Join(dir, "b.db"), "not one of Echostr"},
-		{"cut off", put("cut", whole[:len(whole)/2]), filepath.Join(dir, "c.db"), "damaged"},
-		{"damaged", put("broken", broken), filepath.Join(dir, "d.db"), "damaged"},
+	// A user's name is another one in the table than in the index, which only a complete check sees.
+	other := bytes.Clone(whole)
+	for at, n := 0, 0; ; n++ {
+		next := bytes.Index(other[at:], []byte("ogdotwSc_MmEEsJs9"))
+		if next < 0 {
+			if n != 100 {
+				t.Fatalf("50 users are found %d times, not in the table and in the index", n)
+			}
+			break
+		}
+		if at += next + 1; n == 99 {
+			other[at] ^= 1
+		}
+	}
+	letter := bytes.Replace(whole, []byte("reply 17<"), []byte("reply 71<"), 1) // nothing of the structure
+	digest := fmt.Sprintf("%X", sha256.Sum256(whole))
+	for _, c := range []struct{ name, file, sum, path, want string }{
+		{"there is a database", backup, "", used, "not overwritten"},
+		{"no such backup", filepath.Join(dir, "none"), "", filepath.Join(dir, "a.db"), "cannot be read"},
+		{"not a database", put("notes", []byte(strings.Repeat("notes ", 1000))), "", filepath.Join(dir, "b.db"), "not one of Echostr"},
+		{"cut off", put("cut", whole[:len(whole)/2]), "", filepath.Join(dir, "c.db"), "damaged"},
+		{"damaged", put("broken", broken), "", filepath.Join(dir, "d.db"), "damaged"},
+		{"damaged index", put("index", other), "", filepath.Join(dir, "g.db"), "damaged"},
+		{"another reply", put("letter", letter), digest, filepath.Join(dir, "h.db"), "not the backup that was made"},
 	} {
 		before, _ := os.ReadFile(c.path)
-		_, err := sqlite.Restore(ctx, c.file, sqlite.Config{Path: c.path})
-		if !errors.Is(err, sqlite.ErrUnusable) || !strings.Contains(err.Error(), c.want) {
+		_, err := sqlite.Restore(ctx, c.file, c.sum, sqlite.Config{Path: c.path})
+		if !errors.Is(err, sqlite.ErrUnusable) || !strings.Contains(err.Error(), c.want) || c.path != used && !strings.Contains(err.Error(), filepath.Base(c.file)) {
 			t.Errorf("%s: %v, want %q", c.name, err, c.want)
 		}
 		if after, _ := os.ReadFile(c.path); !bytes.Equal(before, after) {
@@ -158,15 +188,18 @@ func TestRestoreRefuses(t *testing.T) {
 			t.Errorf("%s: files are left over: %v", c.name, left)
 		}
 	}
+	if _, err := sqlite.Restore(ctx, backup, digest, sqlite.Config{Path: filepath.Join(dir, "i.db")}); err != nil {
+		t.Errorf("with the right checksum: %v", err)
+	}
 	// What a process that died had begun to write would be taken back in the restored file.
 	left := filepath.Join(dir, "f.db")
 	put("f.db-journal", []byte(strings.Repeat("journal ", 1000)))
-	if _, err := sqlite.Restore(ctx, backup, sqlite.Config{Path: left}); !errors.Is(err, sqlite.ErrUnusable) || !strings.Contains(err.Error(), "-journal") {
+	if _, err := sqlite.Restore(ctx, backup, "", sqlite.Config{Path: left}); !errors.Is(err, sqlite.ErrUnusable) || !strings.Contains(err.Error(), "-journal") {
 		t.Errorf("a restore beside a journal: %v", err)
 	}
 	s := open(t, sqlite.Config{Path: filepath.Join(dir, "e.db")})
 	defer s.Close()
-	if _, err := sqlite.Restore(ctx, backup, sqlite.Config{Path: filepath.Join(dir, "e.db")}); !errors.Is(err, sqlite.ErrUnusable) || !strings.Contains(err.Error(), "in use") {
+	if _, err := sqlite.Restore(ctx, backup, "", sqlite.Config{Path: filepath.Join(dir, "e.db")}); !errors.Is(err, sqlite.ErrUnusable) || !strings.Contains(err.Error(), "in use") {
 		t.Errorf("a restore over a database in use: %v", err)
 	}
 }
@@ -184,11 +217,48 @@ func TestRestoreOfTheFuture(t *testing.T) {
 	if err := s.Claim(ctx, op); err != nil || !op[0].OK {
 		t.Fatal(err)
 	}
-	if err := sqlite.Backup(ctx, path, backup); err != nil {
+	if _, err := sqlite.Backup(ctx, path, backup); err != nil {
 		t.Fatal(err)
 	}
-	res, err := sqlite.Restore(ctx, backup, sqlite.Config{Path: filepath.Join(dir, "n.db")})
+	res, err := sqlite.Restore(ctx, backup, "", sqlite.Config{Path: filepath.Join(dir, "n.db")})
 	if err != nil || res.NotBefore.After(time.Now()) {
 		t.Errorf("not before %v, %v", res.NotBefore, err)
+	}
+}
+
+// What root restores belongs to whom the folder belongs, who could else not open it.
+func TestRestoreByRoot(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("NOT TESTED: only root makes files of others")
+	}
+	ctx := context.Background()
+	dir := filepath.Join(t.TempDir(), "folder")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	const uid, gid = 54321, 54322
+	if err := os.Chown(dir, uid, gid); err != nil {
+		t.Fatal(err)
+	}
+	backup := filepath.Join(t.TempDir(), "b.db")
+	if _, err := sqlite.Backup(ctx, makeDatabase(t, 3), backup); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sqlite.Restore(ctx, backup, "", sqlite.Config{Path: filepath.Join(dir, "e.db")}); err != nil {
+		t.Fatal(err)
+	}
+	names, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil || len(names) != 2 { // with the lock
+		t.Fatalf("%v %v", names, err)
+	}
+	for _, name := range names {
+		info, err := os.Stat(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := owner(info); got != [2]int{uid, gid} {
+			t.Errorf("%s belongs to %v", name, got)
+		}
 	}
 }

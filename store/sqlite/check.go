@@ -11,8 +11,10 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -35,12 +37,9 @@ func Check(path string, force bool) error {
 	if err != nil {
 		return err
 	}
-	probe, err := os.CreateTemp(filepath.Dir(path), ".echostr-check-*")
-	if err != nil {
-		return unusable("this user may not write into %s: make this user its owner, or choose another path", filepath.Dir(path))
+	if err := tryWrite(filepath.Dir(path)); err != nil {
+		return err
 	}
-	probe.Close()
-	os.Remove(probe.Name())
 	if info, err := os.Stat(path); err != nil || info.Size() == 0 {
 		return nil
 	}
@@ -49,6 +48,26 @@ func Check(path string, force bool) error {
 		return err
 	}
 	return r.Close()
+}
+
+// tryWrite says why nothing can be written into a folder, if so.
+func tryWrite(dir string) error {
+	probe, err := os.CreateTemp(dir, ".echostr-check-*")
+	if err == nil {
+		defer os.Remove(probe.Name())
+		// An empty file takes no room.
+		_, err = probe.Write(make([]byte, pageSize))
+		err = errors.Join(err, probe.Close())
+	}
+	switch {
+	case err == nil:
+		return nil
+	case noRoom(err):
+		return unusable("there is no room on the disk of %s: free some, or choose another path", dir)
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return unusable("this user may not write into %s: make this user its owner, or choose another path", dir)
+	}
+	return unusable("%s cannot be written into: %w; choose another path", dir, err)
 }
 
 // place checks what can be checked before anything is written, and returns the
@@ -125,8 +144,9 @@ var newestSchema = func() (n int) {
 }()
 
 // checkSettings refuses what does not keep what it acknowledges. It looks at the
-// connection that writes.
+// connection that writes. By now all files of the database are there.
 func (w *writer) checkSettings() error {
+	w.s.makePrivate()
 	version, err := w.text("SELECT sqlite_version()")
 	if err != nil {
 		return err
@@ -154,6 +174,28 @@ func (w *writer) checkSettings() error {
 		return unusable("the database is mapped into memory (mmap_size is %d), where a failing disk kills the process: build the program without that change", mmap[0])
 	}
 	return nil
+}
+
+// makePrivate takes the files of the database away from other users of the machine. They
+// may have come from elsewhere, with a mode that lets everybody read what people have
+// written. SQLite gives the files that it makes later the mode of the database.
+func (s *Store) makePrivate() {
+	if runtime.GOOS == "windows" {
+		return // where modes say nothing
+	}
+	for _, name := range []string{s.path, s.path + "-wal", s.path + "-shm", s.path + "-journal"} {
+		info, err := os.Stat(name)
+		if err != nil || info.Mode().Perm()&0o077 == 0 {
+			continue
+		}
+		mode := slog.String("mode", fmt.Sprintf("%04o", info.Mode().Perm()))
+		if err := os.Chmod(name, 0o600); err != nil {
+			s.logger.Warn("other users of this machine can read what users have written, and this process may not change that: run chmod 600 on the file as its owner",
+				slog.String("path", name), mode, slog.Any("error", err))
+			continue
+		}
+		s.logger.Warn("other users of this machine could read what users have written: the mode of the file is 0600 now", slog.String("path", name), mode)
+	}
 }
 
 // number makes 3051003 of "3.51.3".
@@ -207,7 +249,7 @@ func quickCheck(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	if found != "ok" {
-		return fmt.Errorf("%w: %s", &unusableError{errors.New("store: the database is damaged: move it away and restore a backup")}, strings.ReplaceAll(found, "\n", " "))
+		return unusable("the database is damaged (%s): move it away and restore a backup", strings.ReplaceAll(found, "\n", " "))
 	}
 	return nil
 }

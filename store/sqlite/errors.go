@@ -21,17 +21,38 @@ var ErrUnusable = errors.New("store: the database cannot be used")
 
 // unusable makes an error that wraps ErrUnusable and shows only the sentence.
 func unusable(format string, args ...any) error {
-	return &unusableError{fmt.Errorf("store: "+format, args...)}
+	return &unusableError{err: fmt.Errorf(format, args...)}
 }
 
-type unusableError struct{ error }
+// unusableError is a sentence about a file, which is put in front if the sentence does
+// not name it.
+type unusableError struct {
+	path string
+	err  error
+}
 
-func (e *unusableError) Unwrap() []error { return []error{ErrUnusable, e.error} }
+func (e *unusableError) Error() string {
+	if e.path != "" {
+		return "store: " + e.path + ": " + e.err.Error()
+	}
+	return "store: " + e.err.Error()
+}
 
-// openError makes a sentence of what opening a file has met.
+func (e *unusableError) Unwrap() []error { return []error{ErrUnusable, e.err} }
+
+// about names the file in a sentence that names none.
+func about(path string, err error) error {
+	if e, ok := errors.AsType[*unusableError](err); ok && e.path == "" {
+		return &unusableError{path, e.err}
+	}
+	return err
+}
+
+// openError makes a sentence of what opening or reading a file has met. The sentence names
+// the file.
 func openError(path string, err error) error {
 	if errors.Is(err, ErrUnusable) || errors.Is(err, context.Canceled) {
-		return err
+		return about(path, err)
 	}
 	switch code := primary(err); {
 	case code == sqlite3.SQLITE_BUSY, code == sqlite3.SQLITE_LOCKED:
@@ -39,7 +60,7 @@ func openError(path string, err error) error {
 	case code == sqlite3.SQLITE_IOERR && !isFull(err), errors.Is(err, syscall.EIO):
 		// Starting again tells what was written and what was not.
 		return fmt.Errorf("%w: %s could not be read or written: %w; look into the system's log for the disk, and start again", store.ErrBroken, path, err)
-	case isFull(err), errors.Is(err, syscall.ENOSPC):
+	case isFull(err), noRoom(err):
 		return unusable("there is no room on the disk of %s: free some, and start again", path)
 	case code == sqlite3.SQLITE_NOTADB:
 		return unusable("%s is not a SQLite database, or is encrypted: move it away, or choose another file", path)
@@ -48,7 +69,7 @@ func openError(path string, err error) error {
 	case errors.Is(err, fs.ErrPermission), code == sqlite3.SQLITE_READONLY, code == sqlite3.SQLITE_CANTOPEN:
 		return unusable("%s cannot be opened for writing (%w): make this user the owner of it and of its folder", path, err)
 	}
-	return unusable("%s cannot be opened: %w", path, err)
+	return unusable("%s cannot be used: %w", path, err)
 }
 
 // primary is the primary result code of SQLite in err, or 0.
@@ -82,6 +103,11 @@ func failure(err error) error {
 func isFull(err error) bool {
 	var e *sqlite.Error
 	return errors.As(err, &e) && (e.Code()&0xff == sqlite3.SQLITE_FULL || e.Code() == sqlite3.SQLITE_IOERR_SHMSIZE)
+}
+
+// noRoom reports whether the system has said that a file finds no room.
+func noRoom(err error) bool {
+	return errors.Is(err, syscall.ENOSPC)
 }
 
 // isDamage reports whether err says that the file is not what it should be.

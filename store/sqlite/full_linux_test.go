@@ -133,6 +133,9 @@ func TestOpenOnAFullDisk(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "ballast"), make([]byte, 1<<20), 0o600); err != nil && !errors.Is(err, syscall.ENOSPC) {
 		t.Fatal(err)
 	}
+	if err := sqlite.Check(filepath.Join(dir, "e.db"), false); !errors.Is(err, sqlite.ErrUnusable) || !strings.Contains(err.Error(), "no room on the disk of "+dir) {
+		t.Errorf("Check: %v", err)
+	}
 	if said := refuse(t, sqlite.Config{Path: filepath.Join(dir, "e.db")}); !strings.Contains(said, "no room") {
 		t.Errorf("%q", said)
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -35,25 +36,44 @@ type holder struct {
 	Check bool `json:"check,omitempty"`
 }
 
+// lookTime is longer than [InUse] has the lock, so that whoever only looks is in nobody's way.
+const lookTime = 100 * time.Millisecond
+
 // takeLock waits for the lock, at most for wait.
 func takeLock(ctx context.Context, path string, wait time.Duration) (*lock, error) {
+	_, err := os.Lstat(path)
+	fresh := errors.Is(err, fs.ErrNotExist)
 	l := &lock{flock: newFlock(path), path: path}
-	ctx, cancel := context.WithTimeout(ctx, wait)
+	ctx, cancel := context.WithTimeout(ctx, max(wait, lookTime))
 	defer cancel()
 	ok, err := l.flock.TryLock()
-	if !ok && err == nil && wait > 0 {
+	if !ok && err == nil {
 		ok, err = l.flock.TryLockContext(ctx, 20*time.Millisecond)
 	}
 	l.last = readHolder(path)
 	switch {
 	case ok:
+		if fresh {
+			l.give()
+		}
 		return l, nil
 	case err == nil, errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return nil, inUse(path, l.last)
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return nil, unusable("this user may not write %s: change the owner of the folder, or choose another one", path)
+	case noRoom(err):
+		return nil, unusable("there is no room on the disk of %s: free some, and start again", strings.TrimSuffix(path, lockSuffix))
 	}
 	return nil, unusable("%s cannot be locked: %w; put the database on a disk of this machine", path, err)
+}
+
+// give gives the file to whom its folder belongs, if root has made it. The lock is not of
+// this opening of the file, so it stays.
+func (l *lock) give() {
+	if f, err := os.Open(l.path); err == nil {
+		giveTo(f, filepath.Dir(l.path))
+		f.Close()
+	}
 }
 
 func newFlock(path string) *flock.Flock { return flock.New(path, flock.SetPermissions(0o600)) }

@@ -41,7 +41,7 @@ func TestLocksAreKept(t *testing.T) {
 		t.Fatal("there are no locks at all")
 	}
 	for name, do := range map[string]func() error{
-		"Backup": func() error { return sqlite.Backup(ctx, path, filepath.Join(t.TempDir(), "b.db")) },
+		"Backup": func() error { _, err := sqlite.Backup(ctx, path, filepath.Join(t.TempDir(), "b.db")); return err },
 		"OpenReader": func() error {
 			r, err := sqlite.OpenReader(ctx, path)
 			if err != nil {

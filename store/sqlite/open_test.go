@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gofrs/flock"
 
 	"github.com/echostr/echostr/store"
 	"github.com/echostr/echostr/store/sqlite"
@@ -411,4 +414,127 @@ func TestLibcVersion(t *testing.T) {
 	if !strings.Contains(string(text), "modernc.org/libc "+libc+"\n") {
 		t.Errorf("modernc.org/libc is %s, which is not what modernc.org/sqlite was made with: change it in go.mod", libc)
 	}
+}
+
+// A database that others can read, as one that was copied here, is taken away from them, and
+// that is said.
+func TestOpenMakesFilesPrivate(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	path := makeDatabase(t, 5)
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []int{1, 0} { // lines; -wal and -shm begin with the mode of the database
+		var log strings.Builder
+		s, err := sqlite.Open(ctx, sqlite.Config{Path: path, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		names, err := filepath.Glob(path + "*")
+		if err != nil || len(names) < 4 {
+			t.Fatalf("files %v, %v", names, err)
+		}
+		for _, name := range names {
+			if info, err := os.Stat(name); err != nil || info.Mode().Perm() != 0o600 {
+				t.Errorf("%s has the mode %v, %v", filepath.Base(name), info.Mode(), err)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if said := log.String(); strings.Contains(said, "path="+path+" mode=0644") != (want > 0) || strings.Count(said, "could read") < want {
+			t.Errorf("the log says %q", said)
+		}
+	}
+}
+
+// Whatever fails on a damaged file names it, and says what to do.
+func TestReaderOfADamagedFile(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	path := makeDatabase(t, 500)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 16 * 4096; i < len(b); i++ { // the schema can be read
+		b[i] = 0xa5
+	}
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, err := sqlite.OpenReader(ctx, path)
+	if err != nil {
+		t.Fatalf("the damage is not where it should be: %v", err)
+	}
+	defer r.Close()
+	_, listed := r.List(ctx, store.Filter{Limit: 1000})
+	copied := filepath.Join(t.TempDir(), "b.db")
+	_, backed := sqlite.Backup(ctx, path, copied)
+	for what, err := range map[string]error{"List": listed, "Backup": backed} {
+		if !errors.Is(err, sqlite.ErrUnusable) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "restore a backup") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if _, err := os.Stat(copied); err == nil {
+		t.Error("there is a backup of a damaged file")
+	}
+}
+
+// A Reader knows whether the process that owns a turn is there.
+func TestReaderAlive(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	path := filepath.Join(t.TempDir(), "e.db")
+	s := open(t, sqlite.Config{Path: path})
+	old, err := s.Join(ctx, "node")
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, err := s.Join(ctx, "node")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := sqlite.OpenReader(ctx, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	check := func(when string, want map[store.Node]bool) {
+		t.Helper()
+		for node, want := range want {
+			if alive, err := r.Alive(ctx, node); alive != want || err != nil {
+				t.Errorf("%s: Alive(%v) = %v, %v", when, node, alive, err)
+			}
+		}
+	}
+	check("open", map[store.Node]bool{old: false, now: true, {ID: "other", Epoch: 1}: false})
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	check("closed", map[store.Node]bool{old: false, now: false})
+}
+
+// Who only looks whether somebody has the database is in nobody's way.
+func TestLookingTakesNoLock(t *testing.T) {
+	t.Parallel()
+	path := makeDatabase(t, 1)
+	var err error
+	for range 5 { // the one that looks may get no CPU for a while
+		looks := flock.New(path + ".lock")
+		if ok, err := looks.TryLock(); !ok {
+			t.Fatal(err)
+		}
+		released := make(chan struct{})
+		time.AfterFunc(5*time.Millisecond, func() { looks.Close(); close(released) })
+		var s *sqlite.Store
+		s, err = sqlite.Open(context.Background(), sqlite.Config{Path: path, Logger: quiet})
+		<-released
+		if err == nil {
+			s.Close()
+			return
+		}
+	}
+	t.Error(err)
 }

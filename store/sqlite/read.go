@@ -12,12 +12,14 @@ import (
 
 // Reader looks into a database without changing it. It is safe for concurrent use.
 type Reader struct {
-	db  *sql.DB
-	odd func(error) // told of rows that cannot be read, may be nil
+	db   *sql.DB
+	odd  func(error) // told of rows that cannot be read, may be nil
+	path string      // errors name it; empty for that of a Store, which sorts errors itself
 }
 
 // OpenReader opens a database for reading only, whether or not another process
-// has it.
+// has it. Its errors, and those of the Reader's methods, wrap [ErrUnusable] if the file is
+// damaged or not one of ours.
 func OpenReader(ctx context.Context, path string) (*Reader, error) {
 	path, err := place(path, true)
 	if err != nil {
@@ -31,7 +33,7 @@ func OpenReader(ctx context.Context, path string) (*Reader, error) {
 		db.Close()
 		return nil, openError(path, err)
 	}
-	return &Reader{db: db}, nil
+	return &Reader{db: db, path: path}, nil
 }
 
 // Close releases the database.
@@ -41,7 +43,7 @@ func (r *Reader) Close() error { return r.db.Close() }
 func (r *Reader) Get(ctx context.Context, key store.Key) (t store.Turn, err error) {
 	var odd error
 	found := false
-	one := Reader{db: r.db, odd: func(err error) { odd = err }}
+	one := Reader{db: r.db, odd: func(err error) { odd = err }, path: r.path}
 	err = one.turns(ctx, func(row store.Turn) { t, found = row, true }, selectTurn, key[:])
 	switch {
 	case err == nil && odd != nil:
@@ -128,8 +130,28 @@ func conditions(f *store.Filter) (where string, args []any) {
 // scanner reads the columns of one row.
 type scanner = func(dest ...any) error
 
+// Alive reports whether a node runs: whether a process has the database, and the node is the
+// one that this process is.
+func (r *Reader) Alive(ctx context.Context, n store.Node) (alive bool, err error) {
+	if InUse(r.path) == nil {
+		return false, nil
+	}
+	err = r.query(ctx, func(next scanner) error {
+		var epoch int64
+		err := next(&epoch)
+		alive = epoch == n.Epoch
+		return err
+	}, `SELECT epoch FROM node WHERE id = ?`, n.ID)
+	return alive, err
+}
+
 // query runs each for every row of an answer.
-func (r *Reader) query(ctx context.Context, each func(next scanner) error, text string, args ...any) error {
+func (r *Reader) query(ctx context.Context, each func(next scanner) error, text string, args ...any) (err error) {
+	defer func() {
+		if err != nil && r.path != "" {
+			err = openError(r.path, err)
+		}
+	}()
 	rows, err := r.db.QueryContext(ctx, text, args...)
 	if err != nil {
 		return err

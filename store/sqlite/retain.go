@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/echostr/echostr/store"
@@ -12,15 +13,54 @@ import (
 
 // Erase implements [store.Store]. What is erased is overwritten in the database at once,
 // and in the WAL by the next [Store.Tidy].
+//
+// The turns of one user may be very many, so this is done in several transactions, and
+// pushes come in between. It goes in the order of acceptance: should the process die
+// meanwhile, the turn with the key until, which demands the erasure, is not erased, so that
+// whoever takes it over does this again. P10
 func (s *Store) Erase(ctx context.Context, account, openID string, until store.Key) (n int, err error) {
 	if openID == "" {
 		return 0, s.err()
 	}
-	err = s.writer.submit(ctx, alone, nil, func() (err error) {
-		n, err = s.writer.exec(eraseUser, openID, account, account, until[:])
+	// By the writer, behind all that was submitted before.
+	var last [3]int64
+	err = s.writer.submit(ctx, outside, nil, func() (err error) {
+		last, err = s.writer.numbers(lastTurn, until[:])
 		return err
 	})
-	return n, err
+	if err != nil {
+		return 0, err
+	}
+	// The turns are looked for beside the writer.
+	var ids []int64
+	err = s.read.query(ctx, func(next scanner) error {
+		var id int64
+		err := next(&id)
+		ids = append(ids, id)
+		return err
+	}, theirs+`SELECT id FROM turn WHERE id IN theirs AND (account = ? OR ? = '') AND id <= ? ORDER BY id`, openID, account, account, last[0])
+	if err != nil {
+		return 0, s.fault(err)
+	}
+	for part := range slices.Chunk(ids, chunk) {
+		erased := 0
+		err := s.writer.submit(ctx, alone, nil, func() error {
+			erased = 0
+			for _, id := range part {
+				changed, err := s.writer.exec(eraseTurn, id, openID)
+				if err != nil {
+					return err
+				}
+				erased += changed
+			}
+			return nil
+		})
+		if err != nil {
+			return n, err
+		}
+		n += erased
+	}
+	return n, nil
 }
 
 // theirs selects the turns of a user, segment by segment.
@@ -32,16 +72,17 @@ const (
 	), theirs (id) AS (
 		SELECT t.id FROM segments CROSS JOIN turn t INDEXED BY turn_user ON t.id / 256 = segment AND t.openid = ?
 	) `
-	eraseUser = theirs + `UPDATE turn SET version = version + 1, openid = '', original_id = '', msg_type = '', event = '',
-		body = NULL, reply = NULL, reason = '', state = 6
-		WHERE id IN theirs AND (account = ? OR ? = '') AND id <= coalesce((SELECT id FROM turn WHERE key = ?), 9223372036854775807)`
+	eraseTurn = `UPDATE turn SET version = version + 1, openid = '', original_id = '', msg_type = '', event = '',
+		body = NULL, reply = NULL, reason = '', state = 6 WHERE id = ? AND openid = ?`
+	// lastTurn is the turn with a key, or else the one that was accepted last.
+	lastTurn = `SELECT coalesce((SELECT id FROM turn WHERE key = ?), (SELECT max(id) FROM turn), 0)`
 )
 
 const expireTurn = `UPDATE turn SET version = version + 1, openid = '', original_id = '', body = NULL, reply = NULL, reason = '' WHERE id = ? AND state > 1`
 
-// expiryChunk is how many turns expire in one transaction: few enough that a push
+// chunk is how many turns expire or are erased in one transaction: few enough that a push
 // in the queue behind them does not notice.
-const expiryChunk = 500
+const chunk = 500
 
 // Expire implements [store.Store].
 func (s *Store) Expire(ctx context.Context, bodies, rows time.Time) (removed int, err error) {
@@ -49,13 +90,13 @@ func (s *Store) Expire(ctx context.Context, bodies, rows time.Time) (removed int
 		return 0, err
 	}
 	for after := int64(math.MinInt64); ; {
-		chunk, err := s.expireChunk(ctx, after, millis(bodies), millis(rows))
-		if removed += chunk.removed; err != nil || chunk.found < expiryChunk {
+		part, err := s.expireChunk(ctx, after, millis(bodies), millis(rows))
+		if removed += part.removed; err != nil || part.found < chunk {
 			return removed, err
 		}
 		// What has changed does not come again, so a moment with many turns is
 		// gone through to its end.
-		if after = chunk.last; chunk.changed == 0 {
+		if after = part.last; part.changed == 0 {
 			after++
 		}
 	}
@@ -77,7 +118,7 @@ func (s *Store) expireChunk(ctx context.Context, after, bodies, rows int64) (c e
 		ids = append(ids, id)
 		return err
 	}, `SELECT id, received_at FROM turn INDEXED BY turn_received WHERE received_at >= ? AND received_at < ? AND state > 1
-		AND (received_at < ? OR openid <> '' OR body IS NOT NULL OR reply IS NOT NULL) ORDER BY received_at LIMIT ?`, after, max(bodies, rows), rows, expiryChunk)
+		AND (received_at < ? OR openid <> '' OR body IS NOT NULL OR reply IS NOT NULL) ORDER BY received_at LIMIT ?`, after, max(bodies, rows), rows, chunk)
 	if c.found = len(ids); err != nil || c.found == 0 {
 		return c, s.fault(err)
 	}

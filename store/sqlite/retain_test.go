@@ -117,7 +117,7 @@ func TestErasedBytesAreGone(t *testing.T) {
 		t.Errorf("integrity_check: %s, %v", ok, err)
 	}
 	backup := filepath.Join(t.TempDir(), "b.db")
-	if err := sqlite.Backup(ctx, path, backup); err != nil {
+	if _, err := sqlite.Backup(ctx, path, backup); err != nil {
 		t.Fatal(err)
 	}
 	if list := found(t, backup, words...); len(list) > 0 {
@@ -214,5 +214,61 @@ func TestExpireMany(t *testing.T) {
 	}
 	if list := found(t, path, "an answer that expires"); len(list) > 0 {
 		t.Errorf("still there: %v", list)
+	}
+}
+
+// An erasure of very many turns lets others write in between, and goes in the order of
+// acceptance: one that fails or is cut off by a kill leaves the event that demands it, so that
+// it is done again. P10
+func TestEraseOfManyTurns(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	path := filepath.Join(t.TempDir(), "e.db")
+	s := open(t, sqlite.Config{Path: path})
+	const user, all = "oWhoWroteVeryMuch", 1300
+	ops := make([]store.Op, all+1)
+	for i := range ops {
+		turn := sample(int64(i), time.Now().Add(time.Duration(-i)*time.Second), store.Node{}) // whatever a clock says
+		turn.OpenID, turn.State = user, store.Silent
+		ops[i] = store.Op{Turn: turn}
+	}
+	if err := s.Claim(ctx, ops); err != nil {
+		t.Fatal(err)
+	}
+	until := ops[all-1].Turn.Key
+	left := func() (kept int, demand, later bool) {
+		t.Helper()
+		for _, op := range ops {
+			row, err := s.Get(ctx, op.Turn.Key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if row.State == store.Erased {
+				continue
+			}
+			kept++
+			demand = demand || row.Key == until
+			later = later || row.Key == ops[all].Turn.Key
+		}
+		return kept, demand, later
+	}
+	execSQL(t, path, `CREATE TRIGGER stop BEFORE UPDATE ON turn WHEN old.id = (SELECT min(id) + 700 FROM turn) BEGIN SELECT RAISE(ABORT, 'killed'); END`)
+	n, err := s.Erase(ctx, "", user, until)
+	if err == nil || n == 0 || n > 700 {
+		t.Fatalf("an erasure that fails at the 701st turn: %d, %v", n, err)
+	}
+	if kept, demand, later := left(); kept != all+1-n || !demand || !later {
+		t.Errorf("%d are left, the event that demands it %v, what came after it %v", kept, demand, later)
+	}
+	execSQL(t, path, `DROP TRIGGER stop`)
+	again, err := s.Erase(ctx, "demo", user, until)
+	if err != nil || n+again != all {
+		t.Errorf("erased %d and then %d of %d, %v", n, again, all, err)
+	}
+	if kept, demand, later := left(); kept != 1 || demand || !later {
+		t.Errorf("%d are left, the event that demands it %v, what came after it %v", kept, demand, later)
+	}
+	if n, err := s.Erase(ctx, "", user, store.Key{}); n != 1 || err != nil {
+		t.Errorf("the last one: %d, %v", n, err)
 	}
 }
