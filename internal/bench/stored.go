@@ -152,12 +152,30 @@ func fillDatabase(path string, n int) (*database, error) {
 	return d, s.Tidy(context.Background())
 }
 
+// keepLease renews the lease of the owner until stop is called.
+func (d *database) keepLease() (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		for tick := time.Tick(store.Lease / 3); ; {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick:
+				_ = d.Renew(ctx, d.owner) // a row will tell
+			}
+		}
+	}()
+	return cancel
+}
+
 // messages returns the processor time of one message.
 func (d *database) messages(n int) (µs float64, err error) {
 	// Its lease may have run out meanwhile.
 	if d.owner, err = d.Join(context.Background(), "bench"); err != nil {
 		return 0, err
 	}
+	stop := d.keepLease()
+	defer stop()
 	var mu sync.Mutex
 	must := func(call func(context.Context, []store.Op) error, ops []store.Op) {
 		if e := call(context.Background(), ops); e != nil || !ops[0].OK {
