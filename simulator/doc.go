@@ -2,7 +2,39 @@
 // server of an Official Account as WeChat does, with its time-outs and
 // retries, reads the answers as WeChat reads them, and says what the user
 // would see and why. It talks HTTP only, so the server may be written in any
-// language. It is what `echostr push` runs and what this project tests itself with.
+// language. It is what `echostr push`, `echostr simulate` and `echostr replay` run and what
+// this project tests itself with.
+//
+// # A tour
+//
+// A test of a server in Go is a [Story]: people act, and the test says what they see. What
+// fails quotes the pushes and the verdict.
+//
+//	s := simulator.Start(t, server, nil)
+//	ming := s.User("小明")
+//	ming.Says("你好")
+//	ming.SeesText("你好，小明")
+//	ming.Clicks("V1001_TODAY")
+//	ming.SeesNews("今日歌曲")
+//
+// Below it is a [Platform]: Official Accounts in any mode, verified or not, each with users, a
+// menu, QR codes and media. What a [User] does becomes the push that WeChat would send; what
+// comes of it stands in the user's chat as a [Bubble], drawn as WeChat draws it.
+// [Platform.API] is WeChat's HTTP API for the server under test, and [Platform.Changes] tells
+// a page what has changed. What has gone over the wire is an [Exchange]; a [Recording] of some
+// can be saved and sent again with [Replay].
+//
+//	p := simulator.NewPlatform(simulator.PlatformConfig{})
+//	account, err := p.Add(simulator.OfficialConfig{Account: simulator.Account{
+//		URL: "http://127.0.0.1:8080/wx/dev", Token: token, Mode: simulator.Plain,
+//	}})
+//	...
+//	user := account.AddUser("小明")
+//	report, err := user.FollowByScene(ctx, "subway")
+//	...
+//	fmt.Println(report.Verdict) // reply: text: 欢迎
+//
+// At the bottom is [WeChat], which pushes single messages to one server:
 //
 //	wechat, err := simulator.New(simulator.Config{
 //		Account: simulator.Account{
@@ -62,11 +94,13 @@
 //	too-long      a text of more than 2048 bytes
 //	media         a medium without its MediaId (music: ThumbMediaId)
 //	articles      too many articles, none, or a wrong ArticleCount
+//	mark-fail     it was not pushed, since too many pushes before had failed (Rules.MarkFail)
 //	stopped       the context of the caller ended first
 //
 // # Time and tests
 //
 // All waiting goes through package time, so everything works in a bubble of
 // testing/synctest. Real sockets do not: give Config a DialContext that makes
-// connections in memory, or [Direct] as its Transport.
+// connections in memory, or [Direct] as its Transport, as [Start] does. The handler's and the API's
+// waiting takes no time there.
 package simulator

@@ -25,6 +25,7 @@ type Message struct {
 	msgType string
 	event   string // of an event: its name
 	rest    string // the elements behind MsgType and Event
+	tail    string // those behind MsgId
 	raw     *rawDocument
 }
 
@@ -51,12 +52,19 @@ func Text(content string) Message {
 // MenuText is the text message that a tap on an entry of a menu message or on
 // a weixin://bizmsgmenu link sends: content is the entry's text, id its id.
 func MenuText(content, id string) Message {
-	return ordinary("text", cdata("Content", content), cdata("bizmsgmenuid", id))
+	m := Text(content)
+	m.tail = cdata("bizmsgmenuid", id)
+	if id != "" && strings.Trim(id, "0123456789") == "" { // as WeChat writes those it has seen
+		m.tail = "<bizmsgmenuid>" + id + "</bizmsgmenuid>\n"
+	}
+	return m
 }
 
 // Image is an image message (图片消息). Empty arguments are invented.
 func Image(picURL, mediaID string) Message {
-	return ordinary("image", cdata("PicUrl", or(picURL, somePicture)), cdata("MediaId", or(mediaID, someMediaID)))
+	m := ordinary("image", cdata("PicUrl", or(picURL, somePicture)))
+	m.tail = cdata("MediaId", or(mediaID, someMediaID))
+	return m
 }
 
 // Voice is a voice message (语音消息). Without a recognition the element
@@ -99,6 +107,19 @@ func File(title string, size int64) Message {
 	return ordinary("file", cdata("Title", title), cdata("Description", ""), cdata("FileKey", "simulated_file_key"),
 		cdata("FileMd5", "d41d8cd98f00b204e9800998ecf8427e"), number("FileTotalLen", size))
 }
+
+// MiniProgramPage is a card of a Mini Program (小程序卡片) that the user forwarded. An Official
+// Account rarely gets one. Empty addresses and ids of pictures are invented.
+func MiniProgramPage(title, appID, pagePath, thumbURL, thumbMediaID string) Message {
+	m := ordinary("miniprogrampage")
+	m.tail = cdata("Title", title) + cdata("AppId", appID) + cdata("PagePath", pagePath) +
+		cdata("ThumbUrl", or(thumbURL, somePicture)) + cdata("ThumbMediaId", or(thumbMediaID, someMediaID+"_thumb"))
+	return m
+}
+
+// Unsupported is what an account gets when a user sends something that has no type of its own,
+// such as a sticker (表情) or a red packet: a text of WeChat's.
+func Unsupported() Message { return Text("【收到不支持的消息类型，暂无法显示】") }
 
 // Subscribe is the event of a user who follows the account (关注). With a
 // scene the user came by a QR code (带参数二维码), and the EventKey is "qrscene_" and the scene.
@@ -155,6 +176,7 @@ func (m Message) document() []byte {
 	if !m.isEvent() {
 		b.WriteString(number("MsgId", m.MsgID))
 	}
+	b.WriteString(m.tail)
 	b.WriteString("</xml>")
 	return []byte(b.String())
 }
@@ -172,8 +194,9 @@ func degrees(name string, value float64) string {
 	return fmt.Sprintf("<%s>%.6f</%s>\n", name, value, name)
 }
 
-func or(value, otherwise string) string {
-	if value == "" {
+func or[T comparable](value, otherwise T) T {
+	var zero T
+	if value == zero {
 		return otherwise
 	}
 	return value

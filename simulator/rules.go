@@ -27,6 +27,14 @@ type Rules struct {
 	// EventFaultNotice shows the fault notice for events, too. Otherwise
 	// the user sees nothing when an event goes wrong. R-FAULT-EVENT
 	EventFaultNotice bool
+	// MarkFail is after how many failed pushes in a row, of whatever messages, WeChat leaves
+	// the server alone (MarkFail, 自动屏蔽): for a minute, which is twelve times the Timeout,
+	// messages are not pushed at all. A push with a good answer starts the count anew. WeChat's
+	// number is not known. Defaults to 0, which means never. R-PUSH-MARKFAIL
+	MarkFail int
+	// OmitRecognition leaves the element Recognition out of what [User.Speak] sends to accounts
+	// without speech recognition. Otherwise it is there and empty. It concerns platforms only.
+	OmitRecognition bool
 }
 
 func (r Rules) withDefaults() Rules {

@@ -172,6 +172,16 @@ func (w *WeChat) unseal(doc *node) ([]byte, Verdict) {
 	return msg, Verdict{}
 }
 
+// opened returns an answer in clear, if it is an envelope that opens.
+func (w *WeChat) opened(body []byte) ([]byte, bool) {
+	doc, err := parseXML(body)
+	if err != nil || w.key == nil || doc.child("Encrypt") == nil {
+		return nil, false
+	}
+	msg, err := open(w.key, strings.TrimSpace(doc.value("Encrypt")), w.account.AppID)
+	return msg, err == nil
+}
+
 // The limits of a reply. R-REPLY-TEXT R-REPLY-NEWS
 const (
 	maxText            = 2048 // bytes

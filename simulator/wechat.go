@@ -50,6 +50,7 @@ type WeChat struct {
 	transport http.RoundTripper
 	started   func(Push)
 	ended     func(Push)
+	patience  *patience // shared by copies
 }
 
 // New checks the account, without connecting to it. Errors do not quote secrets.
@@ -60,7 +61,7 @@ func New(c Config) (*WeChat, error) {
 	}
 	w := &WeChat{
 		account: c.Account, key: key, rules: c.Rules.withDefaults(), user: or(c.User, "oEchostr0User000000000000001"),
-		transport: c.Transport, started: c.PushStarted, ended: c.PushEnded,
+		transport: c.Transport, started: c.PushStarted, ended: c.PushEnded, patience: new(patience),
 	}
 	w.account.OriginalID = c.Account.originalID()
 	if w.transport == nil {
@@ -139,7 +140,7 @@ func (w *WeChat) Repeat(ctx context.Context, r *Report) (*Report, error) {
 // somebody would who has captured it. It is one push.
 func (w *WeChat) Replay(ctx context.Context, r *Report) (*Report, error) {
 	once := *w
-	once.rules.Pushes, once.rules.LoseFirst = 1, 0
+	once.rules.Pushes, once.rules.LoseFirst, once.rules.MarkFail = 1, 0, 0
 	var first *Request
 	if len(r.Pushes) > 0 {
 		first = &r.Pushes[0].Request
@@ -162,6 +163,11 @@ func newMsgID() int64 {
 
 // deliver pushes until the rules say that it is over. R-PUSH-COUNT
 func (w *WeChat) deliver(ctx context.Context, r *Report, next *Request) (*Report, error) {
+	if left := w.patience.left(w.rules); left > 0 {
+		r.Verdict = w.fault(r.Message, "mark-fail", fmt.Sprintf("it was not pushed, since %d pushes in a row had failed: WeChat leaves the server alone (MarkFail, 自动屏蔽) for another %v; "+
+			"look into why those before failed", w.rules.MarkFail, left.Round(time.Second)))
+		return r, nil
+	}
 	if next == nil {
 		next = w.pack(r)
 	}
@@ -174,8 +180,10 @@ func (w *WeChat) deliver(ctx context.Context, r *Report, next *Request) (*Report
 		r.Pushes = append(r.Pushes, push)
 		if push.Outcome == Answered && push.Status == http.StatusOK {
 			r.Verdict = w.judge(r.Message, push.Body)
+			w.patience.note(w.rules, r.Verdict.OK())
 			return r, nil
 		}
+		w.patience.note(w.rules, false)
 		if number >= w.rules.Pushes {
 			r.Verdict = w.gaveUp(r)
 			return r, nil
