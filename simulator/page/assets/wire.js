@@ -1,0 +1,143 @@
+// The wire: a row for every message, newest first, and what is inside one.
+import { el, iconButton, replace, clock, duration } from './dom.js';
+import { t, has, problem } from './i18n.js';
+import { axis } from './axis.js';
+import { Detail, CallDetail } from './detail.js';
+
+const tick = 100; // ms between two drawings of what is under way
+
+export class Wire {
+  constructor(root, app) {
+    this.root = root;
+    this.app = app;
+    this.rows = new Map(); // by exchange/12 or call/3
+    this.detail = null;
+    setInterval(() => this.grow(), tick);
+  }
+
+  // draw draws everything: at the beginning, and in another language.
+  draw() {
+    this.rows.clear();
+    const things = [...this.app.exchanges(), ...this.app.calls()].sort((a, b) => b.at - a.at);
+    this.list = el('ol.rows', { 'aria-label': t('wire') }, things.map((x) => (x.pushes ? this.row(x) : this.callRow(x))));
+    replace(this.root,
+      el('div.wire-list', {},
+        el('div.wire-top', {}, el('h2', {}, t('wire')), el('p', {}, t('wire.about', { pushes: this.app.account()?.rules.pushes ?? 3, seconds: (this.app.account()?.rules.timeout ?? 5000) / 1000 })),
+          iconButton('save', t('recording.all'), () => this.app.download('/api/recording', 'echostr-recording.json'), { id: 'save-all' })),
+        things.length ? null : this.hint(),
+        this.list),
+      this.pane = el('div.wire-detail', { hidden: true }));
+    this.show(this.app.shown());
+  }
+
+  hint() {
+    return el('div.hint', {}, el('p', {}, t('wire.empty')), el('ul', {}, ['你好', '慢 8', '图文', '帮助'].map((text) => el('li', {},
+      el('button.try', { type: 'button', onclick: () => this.app.act({ action: 'text', text }) }, text), el('span', {}, t('try.' + text))))));
+  }
+
+  // update takes in an exchange that is new or has changed.
+  update(x) {
+    this.put('exchange/' + x.id, () => this.row(x));
+    if (this.detail?.key === 'exchange/' + x.id) this.detail.update(x);
+  }
+
+  updateCall(call) {
+    this.put('call/' + call.id, () => this.callRow(call));
+  }
+
+  put(key, make) {
+    if (!this.list) return;
+    const old = this.rows.get(key)?.node;
+    if (old) {
+      old.replaceWith(make());
+    } else {
+      this.root.querySelector('.hint')?.remove();
+      this.list.prepend(make());
+    }
+  }
+
+  drop(key) {
+    this.rows.get(key)?.node.remove();
+    this.rows.delete(key);
+  }
+
+  row(x) {
+    const key = 'exchange/' + x.id;
+    const focused = this.rows.get(key)?.node.contains(document.activeElement);
+    const drawing = axis(x, this.app.deliveries(x), this.app.now());
+    const button = el('button.head', { type: 'button', onclick: () => this.app.show(key) },
+      el('span.when', {}, clock(x.at, true)),
+      el('span.what', {}, el('span.by', {}, x.nickname), el('span.kind', {}, kindOf(x)), el('span.words', {}, x.text)),
+      chip(x));
+    const node = el('li.row.' + mood(x), { 'data-exchange': x.id, 'data-mood': mood(x) }, button, drawing, outcome(x));
+    this.rows.set(key, { node, x, drawing });
+    if (focused) queueMicrotask(() => button.focus());
+    return node;
+  }
+
+  // callRow is one line: what the server asked of WeChat's API, and the errcode.
+  callRow(call) {
+    const key = 'call/' + call.id;
+    const node = el('li.row.call', { 'data-call': call.id }, el('button.head', { type: 'button', onclick: () => this.app.show(key) },
+      el('span.when', {}, clock(call.at, true)), el('span.what', {}, el('span.kind', {}, t('call')), el('span.words', {}, call.path)),
+      el('span.when', {}, duration(call.duration)), callChip(call)));
+    this.rows.set(key, { node });
+    return node;
+  }
+
+  // grow draws what is under way as long as it is.
+  grow() {
+    for (const entry of this.rows.values()) {
+      if (!entry.x || entry.x.done) continue;
+      const next = axis(entry.x, this.app.deliveries(entry.x), this.app.now());
+      entry.drawing.replaceWith(next);
+      entry.drawing = next;
+    }
+    this.detail?.grow();
+  }
+
+  // show opens an exchange or a call, or the list if key is null.
+  show(key) {
+    if (!this.pane) return;
+    const [kind, id] = (key ?? '').split('/');
+    const thing = { exchange: this.app.state.exchanges, call: this.app.state.calls }[kind]?.get(Number(id));
+    this.pane.hidden = !thing;
+    this.root.querySelector('.wire-list').hidden = Boolean(thing);
+    this.detail = !thing ? null : kind === 'call' ? new CallDetail(this.pane, this.app, thing) : new Detail(this.pane, this.app, thing);
+  }
+}
+
+// kindOf is what sort of message it is, in words if there are any.
+export function kindOf(x) {
+  return has('message.' + x.kind) ? t('message.' + x.kind) : x.kind.replace('event.', '');
+}
+
+export function callChip(call) {
+  const bad = call.errcode || call.status !== 200;
+  return el(bad ? 'span.chip.bad' : 'span.chip.good', {}, call.errcode ? 'errcode ' + call.errcode : call.status ? (call.status === 200 ? 'ok' : String(call.status)) : t('call.lost'));
+}
+
+// mood is how a message ended: running, good, quiet (nothing to see) or bad.
+export function mood(x) {
+  if (!x.done) return 'running';
+  if (x.verdict.problem) return x.verdict.problem === 'stopped' ? 'quiet' : 'bad';
+  return x.verdict.sees === 'reply' ? 'good' : 'quiet';
+}
+
+// chip says in a word or two how it ended.
+export function chip(x) {
+  const m = mood(x);
+  if (m === 'running') return el('span.chip.running', {}, t('chip.running', { n: Math.max(x.pushes.length, 1) }));
+  if (m === 'bad') return el('span.chip.bad', {}, t('chip.bad'));
+  if (m === 'quiet') return el('span.chip.quiet', {}, t(x.verdict.problem ? 'chip.stopped' : 'chip.nothing'));
+  return el('span.chip.good', {}, t('chip.push', { n: x.pushes.length }));
+}
+
+// outcome is what came of it, in a line: the answer, or what is wrong and what to do.
+export function outcome(x) {
+  if (!x.done) return null;
+  const p = x.verdict.problem && problem(x.verdict.problem);
+  if (p && mood(x) === 'bad') return el('p.outcome.bad', {}, el('b', {}, p.what), p.todo);
+  if (x.verdict.reply) return el('p.outcome', {}, el('span.arrow', { 'aria-hidden': 'true' }, '↩ '), x.verdict.reply.text || (has('message.' + x.verdict.reply.type) ? t('message.' + x.verdict.reply.type) : x.verdict.reply.type));
+  return null;
+}

@@ -1,0 +1,193 @@
+package page_test
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"maps"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/echostr/echostr/callback"
+	"github.com/echostr/echostr/internal/bots"
+	"github.com/echostr/echostr/simulator"
+	"github.com/echostr/echostr/simulator/page"
+)
+
+var screenshots = flag.String("page.screenshots", "", "write pictures of each view into this folder, with the real server and WeChat's real times")
+
+// TestScreenshots takes the pictures in docs/images:
+//
+//	go test ./simulator/page -run Screenshots -page.screenshots ../../docs/images
+func TestScreenshots(t *testing.T) {
+	if *screenshots == "" {
+		t.Skip("no folder is given by -page.screenshots")
+	}
+	for _, language := range []string{"zh", "en"} {
+		t.Run(language, func(t *testing.T) { takeScreenshots(t, language) })
+	}
+}
+
+func takeScreenshots(t *testing.T, language string) {
+	name, user, other := "回声", "小明", "小红"
+	if language == "en" {
+		name, user, other = "Echostr", "Ming", "Hong"
+	}
+	const aesKey = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
+	account := callback.Account{Name: "dev", Token: token, Mode: callback.Safe, AppID: "wxec4057ec4057ec40", EncodingAESKey: aesKey}
+	bot, err := callback.New(callback.Config{Handler: bots.Demo(), Accounts: []callback.Account{account}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(bot)
+	t.Cleanup(server.Close)
+	platform := simulator.NewPlatform(simulator.PlatformConfig{})
+	official, err := platform.Add(simulator.OfficialConfig{Name: name, Recognition: true, Account: simulator.Account{
+		URL: server.URL + "/wx/dev", Token: token, Mode: simulator.Safe, AppID: account.AppID, EncodingAESKey: aesKey,
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ming := official.AddFollower(user)
+	hong := official.AddUser(other)
+	front := httptest.NewServer(page.Handler(platform, page.Options{Context: t.Context()}))
+	t.Cleanup(front.Close)
+
+	p := openTab(t, front.URL, 1280, 800, "good")
+	if language == "en" {
+		p.click("#language")
+	}
+	shoot := func(view string, width, height int64) {
+		t.Helper()
+		p.do("resize", chromedp.EmulateViewport(width, height))
+		eval[bool](p, `(document.activeElement?.blur(), true)`)
+		time.Sleep(400 * time.Millisecond) // it is drawn
+		picture, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(*screenshots, fmt.Sprintf("page-%s-%s-%d.png", view, language, width))
+		if err := os.WriteFile(file, fewColors(t, picture), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p.fits(view)
+	}
+
+	shoot("begin", 1280, 800)
+	p.say("你好")
+	p.sees("你好")
+	p.say("图文")
+	p.wait("the article is there", `document.querySelector('.article')`)
+	p.say("慢 8")
+	time.Sleep(6500 * time.Millisecond)
+	shoot("running", 1280, 800)
+	p.sees("等了 8 秒")
+	p.wait("it has ended", `document.querySelector('[data-exchange="3"]').dataset.mood === 'good'`)
+	if n := eval[int](p, `document.querySelectorAll('[data-exchange="3"] .mark').length`); n != 2 {
+		t.Fatalf("the machine is too busy for pictures: 慢 8 took %d pushes; take them again", n)
+	}
+	shoot("main", 1280, 800)
+	shoot("phone", 390, 844)
+	p.click("#plus")
+	shoot("panel", 390, 844)
+	p.click("#plus")
+	p.click("#tab-wire")
+	shoot("wire", 390, 844)
+	p.click(`[data-exchange="3"] .head`)
+	p.wait("the bytes are there", `document.querySelector('.http')`)
+	shoot("details", 390, 844)
+	shoot("details", 1280, 800)
+	p.click(".detail-top .icon-button")
+
+	// A broken server.
+	broken := httptest.NewServer(&testBot{})
+	t.Cleanup(broken.Close)
+	if err := official.Configure(simulator.OfficialConfig{Recognition: true, Account: simulator.Account{URL: broken.URL, Mode: simulator.Plain}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"swapped", "json"} {
+		if _, err := ming.Say(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.wait("it is judged", `document.querySelectorAll('.row[data-mood="bad"]').length === 2`)
+	shoot("verdict", 1280, 800)
+	shoot("verdict", 390, 844)
+	p.click("#open-settings")
+	shoot("settings", 1280, 800)
+	shoot("settings", 390, 844)
+	p.click("#settings header .icon-button")
+	p.click("#tab-phone")
+	for _, m := range []simulator.Message{
+		simulator.Image("", ""), simulator.Location(23.106574, 113.324587, 16, "广州塔"), simulator.File("报价单.pdf", 20480),
+		simulator.Link("Echostr", "微信公众号消息服务器", "https://github.com/echostr/echostr"),
+	} {
+		if _, err := ming.Send(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := ming.Speak(t.Context(), "今天天气怎么样"); err != nil {
+		t.Fatal(err)
+	}
+	p.wait("all is there", `document.querySelectorAll('.bubble.user[data-kind="voice"]').length === 1`)
+	shoot("chat", 390, 844)
+	p.click(fmt.Sprintf(`[data-user=%q]`, hong.OpenID()))
+	shoot("profile", 390, 844)
+}
+
+// fewColors writes a picture with the 256 colors that it has most of, which makes the file
+// of a screenshot less than half as long.
+func fewColors(t *testing.T, data []byte) []byte {
+	t.Helper()
+	picture, err := png.Decode(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := map[color.RGBA]int{}
+	at := func(x, y int) color.RGBA { return color.RGBAModel.Convert(picture.At(x, y)).(color.RGBA) }
+	b := picture.Bounds()
+	for y := b.Min.Y; y < b.Max.Y; y++ {
+		for x := b.Min.X; x < b.Max.X; x++ {
+			count[at(x, y)]++
+		}
+	}
+	colors := slices.SortedFunc(maps.Keys(count), func(a, b color.RGBA) int { return count[b] - count[a] })
+	// Half of the palette are the colors that there is most of, the rest those that there is
+	// most of among their like, so that a small red cross stays red.
+	var palette color.Palette
+	taken := map[color.RGBA]bool{}
+	for i, c := range colors {
+		like := color.RGBA{c.R >> 4, c.G >> 4, c.B >> 4, 0}
+		if len(palette) < 256 && (i < 128 || !taken[like]) {
+			palette = append(palette, c)
+			taken[like] = true
+		}
+	}
+	nearest := map[color.RGBA]uint8{}
+	small := image.NewPaletted(b, palette)
+	for y := b.Min.Y; y < b.Max.Y; y++ {
+		for x := b.Min.X; x < b.Max.X; x++ {
+			c := at(x, y)
+			i, ok := nearest[c]
+			if !ok {
+				i = uint8(palette.Index(c))
+				nearest[c] = i
+			}
+			small.SetColorIndex(x, y, i)
+		}
+	}
+	var out bytes.Buffer
+	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&out, small); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
