@@ -11,7 +11,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unk
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: build ## start echostr with a development account and the demo bot
+run: build ## start a bot and the simulator; open the address that it prints
 	@exec bin/echostr dev
 
 test: ## run all tests with the race detector, in random order

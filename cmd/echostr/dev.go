@@ -18,6 +18,7 @@ import (
 	"github.com/echostr/echostr/callback"
 	"github.com/echostr/echostr/internal/config"
 	"github.com/echostr/echostr/server"
+	"github.com/echostr/echostr/simulator"
 	"github.com/echostr/echostr/store/sqlite"
 )
 
@@ -26,18 +27,22 @@ type devCommand struct {
 	Admin    string `default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"The operator's listener (${default}), likewise."`
 	Bot      string `enum:"demo,sample" default:"demo" placeholder:"BOT" help:"demo or sample (${default})."`
 	Mode     string `enum:"plain,compatible,safe" default:"plain" placeholder:"MODE" help:"plain, compatible or safe (${default})."`
-	Verified bool   `help:"Have the customer-service API (客服消息): late answers are not held but follow after success."`
+	Verified bool   `help:"A verified service account (已认证服务号), which has the customer-service API (客服消息): late answers are not held but follow after success."`
 	LogLevel string `enum:"debug,info,warn,error" default:"debug" placeholder:"LEVEL" help:"debug, info, warn or error (${default})."`
+
+	Simulator bool   `default:"true" negatable:"" help:"Have a page with a phone to talk to the bot with. --no-simulator leaves it out." group:"simulator"`
+	Page      string `default:"127.0.0.1:8090" placeholder:"HOST:PORT" help:"Where the page and WeChat's API are (${default}), likewise." group:"simulator"`
+	worldFlags
 }
 
 func (c *devCommand) Help() string {
-	return `The account's token and keys are known to everybody, so it listens on this machine only. Messages are kept in dev.db in this user's cache folder, for 30 days: echostr turn ls still lists those of yesterday.
+	return `The account's token and keys are known to everybody, so it listens on this machine only. The page has a phone, with the server already connected, and the wire beside it. Messages are kept in dev.db in this user's cache folder, for 30 days: echostr turn ls still lists those of yesterday.
 
 Commands of the demo bot: 帮助, 慢 8 (answers after 8 seconds), 错误 (fails), 崩溃 (panics), 长 3000 (a long text), 图文 (an article).`
 }
 
-func (c *devCommand) Run(ctx context.Context, term *terminal) error {
-	for _, address := range []string{c.Listen, c.Admin} {
+func (c *devCommand) Run(ctx context.Context, term *terminal) (err error) {
+	for _, address := range []string{c.Listen, c.Admin, c.Page} {
 		if !onLoopback(address) {
 			return usage("%s can be reached from outside, and everybody knows the token of the development account; use 127.0.0.1, or `echostr serve` with an account of your own", address)
 		}
@@ -48,9 +53,16 @@ func (c *devCommand) Run(ctx context.Context, term *terminal) error {
 	a := &cfg.Accounts[0]
 	a.Bot, a.Mode, a.Verified = config.Bot(c.Bot), config.Mode(c.Mode), c.Verified
 	a.OriginalID = "" // captured pushes of any account are welcome
+	var w *world
+	if c.Simulator {
+		if w, err = c.open(c.Page); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, w.close()) }()
+	}
 	tokenFile := devTokenFile()
 	logger, begin := afterBanner(server.NewLogger(term.err, cfg.Log))
-	srv, instead, remove, err := c.open(cfg, &server.Options{
+	srv, instead, remove, err := c.startServer(cfg, &server.Options{
 		Logger:    logger,
 		NextPort:  true,
 		TokenFile: tokenFile,
@@ -71,20 +83,47 @@ func (c *devCommand) Run(ctx context.Context, term *terminal) error {
 		logger.Warn("echostr push will not find this server by itself", slog.Any("error", err))
 	}
 	defer state.remove()
+	if w != nil {
+		if err := w.add(c.account(cfg, state), c.Users); err != nil {
+			return err
+		}
+		w.serve(ctx)
+		fmt.Fprintf(term.out, "\n  %s   ← open this (在浏览器中打开)\n\n", w.URL)
+	}
 	c.busy(term.out, c.Listen, srv.Addr())
 	c.busy(term.out, c.Admin, srv.AdminAddr())
 	if instead != nil {
 		fmt.Fprintf(term.out, "%v\nSo messages are kept in a temporary file, which is removed at the end (消息保存在临时文件中，退出时删除).\n", instead)
 	}
-	c.welcome(term, cfg, state)
+	if w != nil {
+		c.facts(term, cfg, state, w)
+	} else {
+		c.welcome(term, cfg, state)
+	}
 	begin()
 	return srv.Run(ctx)
 }
 
-// open makes the server with its database. One that cannot be used, perhaps because another
+// account is the development account as WeChat knows it.
+func (c *devCommand) account(cfg *config.Config, state devState) simulator.OfficialConfig {
+	a := &cfg.Accounts[0]
+	account := simulator.OfficialConfig{
+		Account: simulator.Account{
+			URL: state.URL, Token: a.Token.Reveal(), Mode: simulator.Mode(a.Mode),
+			AppID: a.AppID, EncodingAESKey: a.EncodingAESKey.Reveal(), OriginalID: config.DevelopmentOriginalID,
+		},
+		Name: "开发账号", AppSecret: config.DevelopmentAppSecret, Verified: a.Verified,
+	}
+	if a.Verified {
+		account.Kind = simulator.Service
+	}
+	return account
+}
+
+// startServer makes the server with its database. One that cannot be used, perhaps because another
 // dev has it, is no reason for not starting: then there is a temporary one instead, which
 // remove removes.
-func (c *devCommand) open(cfg *config.Config, opts *server.Options) (srv *server.Server, instead error, remove func(), err error) {
+func (c *devCommand) startServer(cfg *config.Config, opts *server.Options) (srv *server.Server, instead error, remove func(), err error) {
 	if instead = os.MkdirAll(userDir(), 0o700); instead == nil {
 		cfg.Store = "sqlite:" + devDatabase()
 		if srv, err = server.New(cfg, opts); !errors.Is(err, sqlite.ErrUnusable) {
@@ -141,8 +180,25 @@ func (p patient) WithGroup(name string) slog.Handler {
 	return patient{p.Handler.WithGroup(name), p.begun}
 }
 
-func (c *devCommand) welcome(term *terminal, cfg *config.Config, state devState) {
+// facts says what there is beside the page.
+func (c *devCommand) facts(term *terminal, cfg *config.Config, state devState, w *world) {
 	a := &cfg.Accounts[0]
+	facts := newTable()
+	facts.add("  URL (服务器地址)", state.URL)
+	facts.add("  Token (令牌)", a.Token.Reveal())
+	if c.Mode != defaultMode {
+		facts.add("  EncodingAESKey (消息加解密密钥)", a.EncodingAESKey.Reveal())
+	}
+	facts.add("  AppID, AppSecret", a.AppID+", "+config.DevelopmentAppSecret)
+	facts.add("  API (接口地址)", w.URL+"   in place of https://api.weixin.qq.com")
+	facts.add("  Admin (管理端口)", "http://"+state.Admin)
+	facts.add("  Database (数据库)", cfg.Database())
+	facts.write(term.out)
+	fmt.Fprintf(term.out, "\nOr in a second terminal (或在另一个终端里): %s\nEverybody knows these secrets: keep them from real accounts (切勿用于真实公众号). Ctrl-C stops.\n\n", c.push(state)+" text 你好")
+}
+
+// push is how to push to this server.
+func (c *devCommand) push(state devState) string {
 	push := programName() + " push"
 	if state.URL != defaultURL {
 		push += " --url " + state.URL
@@ -150,6 +206,13 @@ func (c *devCommand) welcome(term *terminal, cfg *config.Config, state devState)
 	if c.Mode != defaultMode {
 		push += " --mode " + c.Mode
 	}
+	return push
+}
+
+// welcome says what there is when there is no page.
+func (c *devCommand) welcome(term *terminal, cfg *config.Config, state devState) {
+	a := &cfg.Accounts[0]
+	push := c.push(state)
 	slow := "answered on the second push (第二次推送时回复)"
 	if c.Verified {
 		slow = "too late for a push (超过被动回复的时间)"

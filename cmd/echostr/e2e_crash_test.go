@@ -87,8 +87,17 @@ func TestKilled(t *testing.T) {
 
 			// What the next one has recovered is read without it, too.
 			looked := execute(t, "", "turn", "ls", "-c", file, "--state", "running")
-			if looked.code != 0 || !strings.Contains(looked.out, "1 open") || looked.err != "no server answers; reading "+filepath.Join(filepath.Dir(file), "echostr.db")+"\n" {
+			if looked.code != 0 || !strings.Contains(looked.out, " 1 open ") || !strings.Contains(looked.out, " running (interrupted) ") || !strings.Contains(looked.out, "takes it over") || looked.err != "no server answers; reading "+filepath.Join(filepath.Dir(file), "echostr.db")+"\n" {
 				t.Errorf("turn ls without a server: %+v", looked)
+			}
+
+			looked = execute(t, "", "turn", "show", "-c", file, before.Key)
+			if looked.code != 0 || !strings.Contains(looked.out, "state          running (interrupted: ") {
+				t.Errorf("turn show without a server: %+v", looked)
+			}
+			looked = execute(t, "", "turn", "ls", "-c", file, "--json")
+			if looked.code != 0 || !strings.Contains(looked.out, `"interrupted": true`) {
+				t.Errorf("turn ls --json without a server: %+v", looked)
 			}
 
 			second := serve(t, file)
@@ -110,6 +119,9 @@ func TestKilled(t *testing.T) {
 			// Of all that `turn show` prints what an operator looks for after a crash.
 			if code, _ := second.terminate(t); code != 0 {
 				t.Errorf("exit code %d", code)
+			}
+			if delivered := execute(t, "", "turn", "ls", "-c", file, "--delivery", "written"); strings.Contains(delivered.out, "answered  written (push 2)") == once {
+				t.Errorf("turn ls --delivery: %+v", delivered)
 			}
 			show := execute(t, "", "turn", "show", "-c", file, turn.Key[:shownKey])
 			for _, line := range []string{fmt.Sprintf("starts         %d\n", starts), "push 1", "state          " + state.String()} {

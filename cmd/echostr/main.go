@@ -4,7 +4,8 @@
 //
 //	0   all is well
 //	1   it failed; of push: the user would see the fault notice, or the answer is wrong;
-//	    of decode: the push or reply must be refused
+//	    of decode: the push or reply must be refused; of replay: an answer is different;
+//	    of check: something failed
 //	2   the command line is wrong
 //	70  serve: the process cannot go on and should be restarted
 //	78  the configuration is wrong, or the database cannot be used
@@ -65,6 +66,9 @@ type terminal struct {
 type command struct {
 	Dev      devCommand      `cmd:"" help:"Start a server with a development account and the demo bot. Needs no configuration."`
 	Push     pushCommand     `cmd:"" help:"Send a message to a server as WeChat does, and say what the user would see."`
+	Simulate simulateCommand `cmd:"" help:"Open a phone to talk with to any server, in any language: WeChat on this machine."`
+	Check    checkCommand    `cmd:"" help:"Hold any server against WeChat's protocol, and say what is wrong and what to do."`
+	Replay   replayCommand   `cmd:"" help:"Send recorded messages again, and compare the answers."`
 	Serve    serveCommand    `cmd:"" help:"Start the server with the accounts of a configuration file."`
 	Decode   decodeCommand   `cmd:"" help:"Print a captured push or reply as JSON, verified and opened if it is encrypted."`
 	Account  accountCommand  `cmd:"" help:"Make the configuration of a new account."`
@@ -80,7 +84,7 @@ type command struct {
 
 const description = `The message server for WeChat Official Accounts (微信公众号).
 
-Try it: start "echostr dev", and in a second terminal "echostr push text 你好".`
+Try it: start "echostr dev", and open the address that it prints. In a second terminal "echostr push text 你好" does without a browser.`
 
 // run does what args say.
 func run(ctx context.Context, args []string, term *terminal) (err error) {
@@ -96,6 +100,9 @@ func run(ctx context.Context, args []string, term *terminal) (err error) {
 			{Key: "server", Title: "The server:"},
 			{Key: "message", Title: "The message:"},
 			{Key: "rules", Title: "WeChat's rules:"},
+			{Key: "simulator", Title: "The simulator:"},
+			{Key: "checks", Title: "The checks:"},
+			{Key: "report", Title: "The report:"},
 			{Key: "envelope", Title: "The envelope (加密消息):"},
 		}),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100, NoExpandSubcommands: true}),

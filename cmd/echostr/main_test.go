@@ -115,6 +115,10 @@ func TestUsage(t *testing.T) {
 		{"turn show abc", "too short"},
 		{"turn ls --state lost", "running, answered"},
 		{"turn ls --limit 0", "--limit"},
+		{"turn ls --delivery lost", "none, offered, written, late or assumed"},
+		{"restore b.db --sha256 abc", "64 hexadecimal digits"},
+		{"refusals now", "`echostr refusals --help`"},
+		{"account new shop --bot parrot", "--bot"},
 		{"turn ls --admin 127.0.0.1:1", "--token-file"},
 		{"account new Shop", "small letters"},
 		{"account new shop --app-id gh_123456789012", "16 hexadecimal digits"},
@@ -165,7 +169,8 @@ func TestHelp(t *testing.T) {
 	for args, want := range map[string]string{
 		"help": "echostr push text 你好", "help push": "subscribe", "help turn ls": "--since",
 		"": "echostr push text 你好", "--help": "Commands:", "push --help": "subscribe", "dev --help": "慢 8",
-		"serve --help": "78", "decode --help": "--typed", "account new --help": "--app-id", "turn ls --help": "--since", "config check --help": "echostr.yaml",
+		"serve --help": "78", "decode --help": "--typed", "account new --help": "--app-id", "turn ls --help": "78", "turn show --help": "78", "erase --help": "78",
+		"backup --help": "78", "restore --help": "78", "refusals --help": "Token 验证失败", "config check --help": "echostr.yaml",
 	} {
 		if got := execute(t, "", strings.Fields(args)...); got.code != 0 || !strings.Contains(got.out, want) {
 			t.Errorf("%q: %+v, want %q", args, got, want)
@@ -208,6 +213,13 @@ func TestAccountNew(t *testing.T) {
 			if !strings.Contains(got.err, s) || strings.Trim(s, alphanumeric) != "" {
 				t.Fatalf("%q is not to be pasted:\n%s", s, got.err)
 			}
+		}
+	}
+	for _, bot := range []string{"sample", "demo", "none"} {
+		got := execute(t, "", "account", "new", "shop", "--bot", bot)
+		cfg, err := config.Load(write(t, "echostr.yaml", got.out), nil)
+		if want := config.Bot(strings.TrimPrefix(bot, "none")); err != nil || cfg.Accounts[0].Bot != want {
+			t.Errorf("--bot %s: %v\n%s", bot, err, got.out)
 		}
 	}
 	got := execute(t, "", "account", "new", "shop")

@@ -74,7 +74,7 @@ func startDevOutput(t *testing.T, args ...string) (url string, printed *output) 
 	term := &terminal{out: out, err: out}
 	ended := make(chan error, 1)
 	go func() {
-		ended <- run(ctx, append([]string{"dev", "--listen=127.0.0.1:0", "--admin=127.0.0.1:0"}, args...), term)
+		ended <- run(ctx, append([]string{"dev", "--listen=127.0.0.1:0", "--admin=127.0.0.1:0", "--page=127.0.0.1:0"}, args...), term)
 	}()
 	t.Cleanup(func() {
 		cancel()
@@ -88,8 +88,8 @@ func startDevOutput(t *testing.T, args ...string) (url string, printed *output) 
 	return out.waitFor(t, `服务器地址\) +(http://\S+)\n`), out
 }
 
-// TestDevBanner: it comes first, says when another port was taken, and the log
-// behind it has the value of a panic.
+// TestDevBanner: the page's address comes first, then the rest, which says when another
+// port was taken, and the log behind it has the value of a panic.
 func TestDevBanner(t *testing.T) {
 	busy, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -99,8 +99,11 @@ func TestDevBanner(t *testing.T) {
 	url, out := startDevOutput(t, "--listen", busy.Addr().String())
 	_, want, _ := net.SplitHostPort(busy.Addr().String())
 	have := regexp.MustCompile(`:(\d+)/`).FindStringSubmatch(url)[1]
-	if line := want + " is busy, another echostr dev? Listening at " + have + " (端口 " + want + " 被占用"; !strings.HasPrefix(out.String(), line) {
-		t.Errorf("want %q first in\n%s", line, out)
+	if line := want + " is busy, another echostr dev? Listening at " + have + " (端口 " + want + " 被占用"; !strings.Contains(out.String(), line) {
+		t.Errorf("want %q in\n%s", line, out)
+	}
+	if !regexp.MustCompile(`^\s*http://127\.0\.0\.1:\d+ +← `).MatchString(out.String()) {
+		t.Errorf("the page's address is not the first thing in\n%s", out)
 	}
 	if got := execute(t, "", "push", "text", "崩溃"); got.code != 0 {
 		t.Errorf("%+v", got)
@@ -111,9 +114,10 @@ func TestDevBanner(t *testing.T) {
 		t.Errorf("the log is not behind the banner, or repeats it:\n%s", text)
 	}
 
-	_, out = startDevOutput(t) // any port is no busy port
-	if strings.Contains(out.String(), "busy") {
-		t.Errorf("nothing is busy:\n%s", out)
+	_, out = startDevOutput(t, "--no-simulator") // any port is no busy port
+	out.waitFor(t, `(Ctrl-C)`)
+	if text := out.String(); strings.Contains(text, "busy") || strings.Contains(text, "←") || !strings.Contains(text, "慢 8") {
+		t.Errorf("nothing is busy, and there is no page:\n%s", out)
 	}
 }
 
@@ -126,7 +130,7 @@ func TestDevKeepsMessages(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		ended := make(chan error, 1)
 		go func() {
-			ended <- run(ctx, []string{"dev", "--listen=127.0.0.1:0", "--admin=127.0.0.1:0"}, &terminal{out: out, err: out})
+			ended <- run(ctx, []string{"dev", "--listen=127.0.0.1:0", "--admin=127.0.0.1:0", "--page=127.0.0.1:0"}, &terminal{out: out, err: out})
 		}()
 		out.waitFor(t, `服务器地址\) +(http://\S+)\n`)
 		return func() {

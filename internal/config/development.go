@@ -6,6 +6,7 @@ package config
 const (
 	DevelopmentName           = "dev"
 	DevelopmentAppID          = "wx00000000000000de"
+	DevelopmentAppSecret      = "echostrdevelopmentnosecret000000"
 	DevelopmentOriginalID     = "gh_0000000000de"
 	DevelopmentToken          = "zEchostrDevelopmentTokenNoSecret"
 	DevelopmentEncodingAESKey = "EchostrDevelopmentEncodingAESKeyNotSecret00"
@@ -25,6 +26,7 @@ func Development() *Config {
 		Accounts: []Account{{
 			Name:           DevelopmentName,
 			AppID:          DevelopmentAppID,
+			AppSecret:      NewSecret(DevelopmentAppSecret),
 			OriginalID:     DevelopmentOriginalID,
 			Token:          NewSecret(DevelopmentToken),
 			EncodingAESKey: NewSecret(DevelopmentEncodingAESKey),

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/echostr/echostr/simulator"
+)
+
+type simulateCommand struct {
+	Callback       string `placeholder:"URL" help:"The server under test (服务器地址)." group:"server"`
+	Token          string `placeholder:"TOKEN" env:"WECHAT_TOKEN" help:"令牌." group:"server"`
+	Mode           string `enum:"plain,compatible,safe" default:"plain" placeholder:"MODE" help:"plain, compatible or safe (${default})." group:"server"`
+	EncodingAESKey string `name:"encoding-aes-key" placeholder:"KEY" env:"WECHAT_ENCODING_AES_KEY" help:"消息加解密密钥, for compatible and safe." group:"server"`
+	AppID          string `name:"app-id" placeholder:"ID" env:"WECHAT_APP_ID" help:"开发者ID, for compatible and safe, and for the API." group:"server"`
+	AppSecret      string `placeholder:"SECRET" env:"WECHAT_APP_SECRET" help:"开发者密码, for the API; made up if none is given." group:"server"`
+	OriginalID     string `placeholder:"ID" help:"原始ID, the account in messages." group:"server"`
+	Kind           string `enum:"service,subscription" default:"service" placeholder:"KIND" help:"service (服务号) or subscription (订阅号) (${default})." group:"server"`
+	Verified       bool   `default:"true" negatable:"" help:"Whether the account is verified (已认证), on which depends what the API allows (${default})." group:"server"`
+	Recognition    bool   `help:"Voice messages carry what was said (语音识别)." group:"server"`
+	AllowRemote    bool   `help:"Let the server be on another machine." group:"server"`
+
+	Listen string `default:"127.0.0.1:8090" placeholder:"HOST:PORT" help:"Where the page and WeChat's API are (${default}). The next free port is taken when it is busy." group:"simulator"`
+	worldFlags
+}
+
+func (c *simulateCommand) Help() string {
+	return `Opens a page with a phone to talk to your server with, in whatever language it is written, and with the wire beside it. WeChat's API is at the same address: give it to your program in place of https://api.weixin.qq.com.
+
+The address is checked at the start (接入验证). The simulator runs on when that fails, so that the server can be started later.
+
+Examples:
+
+  echostr simulate --callback http://127.0.0.1:8000/wechat --token TOKEN
+  echostr simulate --callback http://127.0.0.1:8000/wechat --token TOKEN --kind subscription --no-verified
+  echostr simulate --callback http://127.0.0.1:8000/wechat --token TOKEN --fault 'custom/send=45015*2'`
+}
+
+func (c *simulateCommand) Run(ctx context.Context, term *terminal) error {
+	switch {
+	case c.Callback == "":
+		return usage("say which server to push to, like `echostr simulate --callback http://127.0.0.1:8000/wechat --token TOKEN`; to try it without one of your own, start `echostr dev`")
+	case c.Token == "":
+		return usage("the token (令牌) of the server is missing; give it with --token or in WECHAT_TOKEN")
+	case !onLoopback(c.Listen):
+		return usage("%s can be reached from outside, and whoever reaches the simulator can send anything to the server; use 127.0.0.1", c.Listen)
+	}
+	if err := mayReach(term.err, c.Callback, c.AllowRemote); err != nil {
+		return err
+	}
+	w, err := c.open(c.Listen)
+	if err != nil {
+		return err
+	}
+	if err := w.add(simulator.OfficialConfig{
+		Account: simulator.Account{
+			URL: c.Callback, Token: c.Token, Mode: simulator.Mode(c.Mode),
+			AppID: c.AppID, EncodingAESKey: c.EncodingAESKey, OriginalID: c.OriginalID,
+		},
+		Kind: simulator.Kind(c.Kind), Verified: c.Verified, AppSecret: c.AppSecret, Recognition: c.Recognition,
+	}, c.Users); err != nil {
+		w.discard()
+		return err
+	}
+	w.serve(ctx)
+	c.welcome(term, w)
+	check, err := w.official.Verify(ctx)
+	if err == nil {
+		fmt.Fprintln(term.out, aboutCheck(check))
+		if check.Problem == "refused" {
+			go c.untilRunning(ctx, term.out, w.official)
+		}
+	}
+	<-ctx.Done()
+	return w.close()
+}
+
+func (c *simulateCommand) welcome(term *terminal, w *world) {
+	config := w.official.Config()
+	out := term.out
+	fmt.Fprintf(out, "\n  %s   ← open this (在浏览器中打开)\n\n", w.URL)
+	facts := newTable()
+	facts.add("  Server (服务器地址)", c.Callback)
+	facts.add("  Mode (消息加解密方式)", modeName(c.Mode))
+	facts.add("  Account (公众号)", kindName(config))
+	facts.add("  API (接口地址)", w.URL+"   in place of https://api.weixin.qq.com")
+	facts.add("  AppID (开发者ID)", config.Account.AppID)
+	if c.AppSecret == "" {
+		facts.add("  AppSecret (开发者密码)", config.AppSecret)
+	}
+	facts.write(out)
+	fmt.Fprintf(out, "\nCtrl-C stops.\n\n")
+}
+
+// untilRunning checks the address again until something listens there.
+func (c *simulateCommand) untilRunning(ctx context.Context, out io.Writer, o *simulator.Official) {
+	every := time.NewTicker(time.Second)
+	defer every.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-every.C:
+		}
+		if check, err := o.Verify(ctx); err == nil && check.Problem != "refused" {
+			fmt.Fprintln(out, "The server runs now.", aboutCheck(check))
+			return
+		}
+	}
+}
+
+// aboutCheck is a sentence about the check of an address, with what to do.
+func aboutCheck(check *simulator.URLCheck) string {
+	if check.OK() {
+		return "The server has accepted the address (接入验证成功)."
+	}
+	text := "Token 验证失败: " + check.Why
+	if check.Problem == "echostr" {
+		text += "; often it is a message about a wrong signature, because the server has another token (令牌)"
+	}
+	return printable(text) + ".\nThe simulator goes on (模拟器继续运行); the page can check again."
+}
+
+// mayReach keeps pushes on this machine unless remote ones are allowed, which is then said.
+func mayReach(warnings io.Writer, callback string, allowed bool) error {
+	u, err := url.Parse(callback)
+	if err != nil || u.Host == "" {
+		return usage("%q is not an address like http://127.0.0.1:8000/wechat", callback)
+	}
+	ip, err := netip.ParseAddr(u.Hostname())
+	switch {
+	case err == nil && ip.Unmap().IsLoopback(), strings.EqualFold(u.Hostname(), "localhost"):
+		return nil
+	case !allowed:
+		return usage("%s is not on this machine; if it is yours and you mean it, add --allow-remote", u.Host)
+	}
+	fmt.Fprintf(warnings, "warning: messages go to %s, which is not on this machine (消息会发往其他机器)\n", printable(u.Host))
+	return nil
+}
+
+// kindName is the kind of an account in words.
+func kindName(c simulator.OfficialConfig) string {
+	kind, verified := "subscription (订阅号)", "not verified (未认证)"
+	if c.Kind == simulator.Service {
+		kind = "service (服务号)"
+	}
+	if c.Verified {
+		verified = "verified (已认证)"
+	}
+	return kind + ", " + verified
+}
