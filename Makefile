@@ -22,12 +22,9 @@ race: ## run all tests three times, which finds more races than once
 
 fuzz: ## run every fuzz target for FUZZTIME (30s)
 	@set -e; found=0; \
-	for pkg in $$(go list ./...); do \
-		listed=$$(go test -list '^Fuzz' "$$pkg"); \
-		for target in $$(echo "$$listed" | grep '^Fuzz' || true); do \
-			found=1; echo "== $$pkg $$target"; \
-			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s "$$pkg"; \
-		done; \
+	for at in $$(grep -ro --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed -E 's,/[^/]*:func ,:,'); do \
+		found=1; echo "== $$at"; \
+		go test -run '^$$' -fuzz "^$${at#*:}\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s "$${at%%:*}"; \
 	done; \
 	test $$found = 1 || { echo "no fuzz target was found" >&2; exit 1; }
 
