@@ -75,6 +75,10 @@ func linkLen(s string) int {
 	}
 }
 
+// CharacterLen returns the length in bytes of the first character of s as a reader sees it, with
+// all that [CutText] keeps joined to it. It is 0 only for an empty s.
+func CharacterLen(s string) int { return clusterLen(s) }
+
 // clusterLen returns the length in bytes of the first grapheme cluster of s,
 // which is clean and so has no CR: the rules of UAX #29 that can be told from
 // the tables of package unicode. Where those are too coarse it joins rather

@@ -179,3 +179,12 @@ func BenchmarkCutText(b *testing.B) {
 		echostr.CutText(text, echostr.MaxTextBytes)
 	}
 }
+
+func TestCharacterLen(t *testing.T) {
+	t.Parallel()
+	for s, want := range map[string]int{"": 0, "ab": 1, "中文": 3, "e\u0301x": 3, "👨\u200d👩\u200d👧好": 18, "🇨🇳🇺🇸": 8, "\xff\xfe": 1} {
+		if got := echostr.CharacterLen(s); got != want {
+			t.Errorf("%q: %d, want %d", s, got, want)
+		}
+	}
+}

@@ -102,7 +102,12 @@ func TestImports(t *testing.T) {
 			return ours(p) && !under(p, "internal/config", "internal/limits")
 		}},
 		{"server: not the program", never("server"), never("cmd")},
-		{"wxapi: not the server", never("wxapi"), never("callback", "server", "simulator", "cmd")},
+		{"wxapi: root, x/sync and x/time at most", never("wxapi"), func(p string) bool {
+			return foreign(packages, p, "golang.org/x/sync", "golang.org/x/time") || ours(p) && p != module && !under(p, "wxapi")
+		}},
+		{"internal/longtext: root only", never("internal/longtext"), func(p string) bool {
+			return ours(p) && p != module && !under(p, "internal/longtext") || foreign(packages, p)
+		}},
 	}
 	for _, rule := range rules {
 		t.Run(rule.name, func(t *testing.T) {
