@@ -54,4 +54,4 @@ fmt: ## format all files
 	git ls-files -co --exclude-standard '*.go' | xargs go tool -modfile=tools.mod gofumpt -w
 
 build: ## build the static binary bin/echostr
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/echostr ./cmd/echostr
+	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/echostr ./cmd/echostr

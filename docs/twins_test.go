@@ -74,7 +74,8 @@ func TestTwins(t *testing.T) {
 	}
 }
 
-// TestPrograms holds the programs of both READMEs to those that are tested.
+// TestPrograms holds the programs of both READMEs, and the story in the document of the
+// simulator, to those that are tested.
 func TestPrograms(t *testing.T) {
 	t.Parallel()
 	var programs []string
@@ -88,6 +89,13 @@ func TestPrograms(t *testing.T) {
 	for _, file := range []string{"../README.md", "../README.zh-CN.md"} {
 		if diff := cmp.Diff(programs, blocks(read(t, file), "go")); diff != "" {
 			t.Errorf("the examples (-) and %s (+) differ:\n%s", file, diff)
+		}
+	}
+	story := read(t, "../examples/story/story_test.go")
+	_, story, _ = strings.Cut(story, "\npackage ")
+	for _, file := range []string{"simulator.md", "simulator.zh-CN.md"} {
+		if diff := cmp.Diff("package "+story, blocks(read(t, file), "go")[0]); diff != "" {
+			t.Errorf("examples/story (-) and %s (+) differ:\n%s", file, diff)
 		}
 	}
 	if n := len(strings.Split(strings.ReplaceAll(strings.TrimSpace(programs[0]), "\n\n", "\n"), "\n")); n > 15 {

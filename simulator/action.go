@@ -57,11 +57,19 @@ func (u *User) perform(ctx context.Context, a action) (*Report, error) {
 	p := u.o.p
 	p.mu.Lock()
 	wechat := u.o.wechat
-	e, err := u.begin(wechat, a)
+	p.mu.Unlock()
+	e, b, err := u.prepare(wechat, &a)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	err = u.begin(e, b, a)
 	p.mu.Unlock()
 	if err != nil {
 		return nil, err
 	}
+
+	tellBegun(ctx, e.ID)
 
 	// Hooks of this message only.
 	once := *wechat
@@ -74,54 +82,62 @@ func (u *User) perform(ctx context.Context, a action) (*Report, error) {
 		r, err = once.deliver(ctx, r, nil)
 	}
 
+	var seen Bubble
+	switch r.Verdict.Sees {
+	case SeesFault:
+		seen = Bubble{From: FromNotice, Kind: "fault", Text: FaultNotice}
+	case SeesReply:
+		seen = replyBubble(r.Verdict.Reply).drawn()
+	}
+	seen.Exchange = e.ID
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	switch {
-	case err != nil || e.Captured || r.Verdict.Sees == SeesNothing:
-	case !u.profile.Following: // who has left meanwhile sees nothing
-	case r.Verdict.Sees == SeesFault:
-		u.receive(Bubble{From: FromNotice, Kind: "fault", Text: FaultNotice, Exchange: e.ID})
-	default:
-		b := replyBubble(r.Verdict.Reply)
-		b.Exchange = e.ID
-		u.receive(b)
+	visible := err == nil && !e.Captured && r.Verdict.Sees != SeesNothing
+	if visible && u.profile.Following { // who has left meanwhile sees nothing
+		u.receive(seen)
 	}
 	p.ended(e, r.Verdict)
 	return r, err
 }
 
-// begin does what happens before the first push. p.mu is held.
-func (u *User) begin(wechat *WeChat, a action) (*Exchange, error) {
-	p := u.o.p
+// prepare makes the exchange of an action, and what the user sees of the own message. It takes
+// time that grows with the message, so p.mu is not held.
+func (u *User) prepare(wechat *WeChat, a *action) (*Exchange, Bubble, error) {
 	m := a.message
 	m.FromUserName = or(m.FromUserName, u.openID)
 	m, err := wechat.fill(m)
 	if err != nil {
-		return nil, err
-	}
-	leaving := strings.EqualFold(m.Event(), "unsubscribe")
-	following := strings.EqualFold(m.Event(), "subscribe")
-	if a.again == nil && !a.anybody && !following {
-		if err := u.mustFollow(); err != nil {
-			return nil, err
-		}
-	}
-	if a.change != nil {
-		if err := a.change(); err != nil {
-			return nil, err
-		}
-		if leaving || following {
-			p.changed(Change{Kind: ChangeUser, AppID: u.o.config.Account.AppID, OpenID: u.openID})
-		}
+		return nil, Bubble{}, err
 	}
 	if a.document == nil {
 		a.document = m.document()
 	}
-	b := bubbleOf(m, a.document)
-	e := &Exchange{
-		AppID: u.o.config.Account.AppID, OpenID: u.openID, Nickname: u.nickname, Summary: summary(m, b), Begun: time.Now(),
+	b := bubbleOf(m, a.document).drawn()
+	return &Exchange{
+		AppID: u.o.appID, OpenID: u.openID, Nickname: u.nickname, Summary: summary(m, b),
 		Report: Report{Message: m, Document: a.document}, Captured: a.exact, user: u, wechat: wechat,
+	}, b, nil
+}
+
+// begin does what happens before the first push. p.mu is held.
+func (u *User) begin(e *Exchange, b Bubble, a action) error {
+	p := u.o.p
+	leaving := strings.EqualFold(a.message.Event(), "unsubscribe")
+	following := strings.EqualFold(a.message.Event(), "subscribe")
+	if a.again == nil && !a.anybody && !following {
+		if err := u.mustFollow(); err != nil {
+			return err
+		}
 	}
+	if a.change != nil {
+		if err := a.change(); err != nil {
+			return err
+		}
+		if leaving || following {
+			p.changed(Change{Kind: ChangeUser, AppID: u.o.appID, OpenID: u.openID})
+		}
+	}
+	e.Begun = time.Now()
 	p.begin(e)
 	if a.bubble {
 		b.Exchange = e.ID
@@ -130,5 +146,5 @@ func (u *User) begin(wechat *WeChat, a action) (*Exchange, error) {
 	if a.trigger != "" {
 		u.o.noteTrigger(u, a.trigger)
 	}
-	return e, nil
+	return nil
 }

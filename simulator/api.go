@@ -51,7 +51,7 @@ const (
 // the given ones by their Host header, and must not be made by pages of other sites, since any
 // page that is open in a browser on this machine could reach it otherwise.
 func (p *Platform) API(hosts ...string) http.Handler {
-	return &api{p: p, hosts: append([]string{"localhost", "api.weixin.qq.com", "api2.weixin.qq.com", "mp.weixin.qq.com"}, hosts...)}
+	return &api{p: p, hosts: append([]string{"api.weixin.qq.com", "api2.weixin.qq.com", "mp.weixin.qq.com"}, hosts...)}
 }
 
 type api struct {
@@ -59,19 +59,38 @@ type api struct {
 	hosts []string
 }
 
-// knows reports whether host, with or without a port, is one that the API answers to.
-func (a *api) knows(host string) bool {
+// IsLocalHost reports whether the Host header of a request, with or without a port, is a loopback
+// address, localhost or one of the given names, which may have a port. A handler that refuses
+// others is safe from pages whose name was made to point to this machine (DNS rebinding).
+func IsLocalHost(host string, names ...string) bool {
 	name := host
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		name = h
 	}
-	ip, err := netip.ParseAddr(strings.Trim(name, "[]"))
-	return err == nil && ip.Unmap().IsLoopback() ||
-		slices.ContainsFunc(a.hosts, func(known string) bool { return strings.EqualFold(known, name) || strings.EqualFold(known, host) })
+	if ip, err := netip.ParseAddr(strings.Trim(name, "[]")); err == nil && ip.Unmap().IsLoopback() {
+		return true
+	}
+	return strings.EqualFold(name, "localhost") ||
+		slices.ContainsFunc(names, func(known string) bool { return strings.EqualFold(known, name) || strings.EqualFold(known, host) })
+}
+
+// fromOtherSite reports whether a browser says that a page of another site makes the request.
+// Servers say nothing of the kind. Unlike [http.CrossOriginProtection] it looks at GET as well,
+// since that deletes menus here, and at both headers.
+func fromOtherSite(r *http.Request) bool {
+	if site := r.Header.Get("Sec-Fetch-Site"); site == "cross-site" || site == "same-site" {
+		return true
+	}
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return false
+	}
+	u, err := url.Parse(origin)
+	return err != nil || !strings.EqualFold(u.Host, r.Host)
 }
 
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !a.knows(r.Host) {
+	if !IsLocalHost(r.Host, a.hosts...) {
 		http.Error(w, "the simulator answers to 127.0.0.1 and localhost only, and not to this Host", http.StatusForbidden)
 		return
 	}
@@ -83,7 +102,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.p.showMedia(w, r, id)
 		return
 	}
-	if site := r.Header.Get("Sec-Fetch-Site"); site == "cross-site" || site == "same-site" {
+	if fromOtherSite(r) {
 		http.Error(w, "WeChat's API is called by servers, and not by the pages of other sites", http.StatusForbidden)
 		return
 	}

@@ -7,9 +7,6 @@ import (
 	"time"
 )
 
-// ChangeAPI is a [Change]: a call of the HTTP API has ended. See [Platform.APICalls].
-const ChangeAPI ChangeKind = "api"
-
 // keptAPICalls is how many calls are remembered, and keptAPIBody how many bytes of each body.
 const (
 	keptAPICalls = 500

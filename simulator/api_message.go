@@ -11,9 +11,7 @@ func (c *apiCall) sendMessage() (any, errcode) {
 	if code != 0 {
 		return nil, code
 	}
-	c.p.mu.Lock()
-	defer c.p.mu.Unlock()
-	u := c.official.user(in.text("touser"))
+	u := c.official.User(in.text("touser"))
 	if u == nil {
 		return nil, 40003
 	}
@@ -21,6 +19,9 @@ func (c *apiCall) sendMessage() (any, errcode) {
 	if code != 0 {
 		return nil, code
 	}
+	b = b.drawn()
+	c.p.mu.Lock()
+	defer c.p.mu.Unlock()
 	if !u.profile.Following {
 		return nil, 43004
 	}
@@ -31,14 +32,14 @@ func (c *apiCall) sendMessage() (any, errcode) {
 	return okResult, 0
 }
 
-// bubble reads a customer-service message. p.mu is held.
+// bubble reads a customer-service message.
 func (o *Official) bubble(in object) (Bubble, errcode) {
-	kind := in.text("msgtype")
+	kind, configured := in.text("msgtype"), o.Config().Kind
 	v := in.object(kind)
 	b := Bubble{From: FromAccount, Way: WayAPI, Kind: kind, Agent: in.object("customservice").text("kf_account")}
 	medium := func(name string, types ...string) string {
 		id := v.text(name)
-		m, ok := o.medium(id)
+		m, ok := o.Media(id)
 		for _, t := range types {
 			if ok && m.Type == t {
 				return id
@@ -88,7 +89,7 @@ func (o *Official) bubble(in object) (Bubble, errcode) {
 			return b, 40097
 		}
 	case "msgmenu":
-		if o.config.Kind != Service {
+		if configured != Service {
 			return b, 40200
 		}
 		b.Text, b.Tail = v.text("head_content"), v.text("tail_content")

@@ -150,23 +150,28 @@ func TestAPIDoor(t *testing.T) {
 	a := newAPITest(t, Service, true)
 	a.api = a.p.API("wechat.test:8090")
 	tests := []struct {
-		host, site string
-		want       int
+		host, site, origin string
+		want               int
 	}{
-		{"127.0.0.1:8090", "", 200},
-		{"127.9.9.9", "none", 200},
-		{"localhost:1", "same-origin", 200},
-		{"[::1]:8090", "", 200},
-		{"[::1]", "", 200},
-		{"api.weixin.qq.com", "", 200},
-		{"wechat.test:8090", "", 200},
-		{"wechat.test:8091", "", 403},
-		{"evil.test", "", 403},
-		{"127.0.0.1.evil.test", "", 403},
-		{"192.168.0.1", "", 403},
-		{"", "", 403},
-		{"127.0.0.1:8090", "cross-site", 403},
-		{"127.0.0.1:8090", "same-site", 403},
+		{"127.0.0.1:8090", "", "", 200},
+		{"127.9.9.9", "none", "", 200},
+		{"localhost:1", "same-origin", "", 200},
+		{"[::1]:8090", "", "", 200},
+		{"[::1]", "", "", 200},
+		{"api.weixin.qq.com", "", "", 200},
+		{"wechat.test:8090", "", "", 200},
+		{"wechat.test:8091", "", "", 403},
+		{"evil.test", "", "", 403},
+		{"127.0.0.1.evil.test", "", "", 403},
+		{"192.168.0.1", "", "", 403},
+		{"", "", "", 403},
+		{"127.0.0.1:8090", "cross-site", "", 403},
+		{"127.0.0.1:8090", "same-site", "", 403},
+		{"127.0.0.1:8090", "", "http://127.0.0.1:8090", 200},
+		{"LOCALHOST:1", "", "http://localhost:1", 200},
+		{"127.0.0.1:8090", "", "http://evil.test", 403}, // a browser without Sec-Fetch-Site
+		{"127.0.0.1:8090", "", "http://127.0.0.1:8091", 403},
+		{"127.0.0.1:8090", "", "null", 403},
 	}
 	for _, tt := range tests {
 		r := httptest.NewRequest("GET", a.withToken("/cgi-bin/getcallbackip"), nil)
@@ -174,10 +179,13 @@ func TestAPIDoor(t *testing.T) {
 		if tt.site != "" {
 			r.Header.Set("Sec-Fetch-Site", tt.site)
 		}
+		if tt.origin != "" {
+			r.Header.Set("Origin", tt.origin)
+		}
 		w := httptest.NewRecorder()
 		a.api.ServeHTTP(w, r)
 		if w.Code != tt.want {
-			t.Errorf("Host %q from %q: %d, want %d", tt.host, tt.site, w.Code, tt.want)
+			t.Errorf("Host %q from %q %q: %d, want %d", tt.host, tt.site, tt.origin, w.Code, tt.want)
 		}
 	}
 }

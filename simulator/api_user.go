@@ -40,23 +40,12 @@ func (u *User) info(language string) any {
 		Subscribe: 1, OpenID: u.openID, Language: language, SubscribeTime: u.profile.FollowedAt.Unix(),
 		TagIDs: []int{}, SubscribeScene: u.profile.SubscribeScene,
 	}
-	scene := u.profile.QRScene
-	if u.byNumber(scene) {
-		info.QRScene, _ = strconv.ParseInt(scene, 10, 64)
+	if u.profile.QRNumber {
+		info.QRScene, _ = strconv.ParseInt(u.profile.QRScene, 10, 64)
 	} else {
-		info.QRSceneStr = scene
+		info.QRSceneStr = u.profile.QRScene
 	}
 	return info
-}
-
-// byNumber reports whether the QR code of a scene has a scene_id. p.mu is held.
-func (u *User) byNumber(scene string) bool {
-	for _, q := range u.o.tickets {
-		if q.Number && q.Scene == scene {
-			return true
-		}
-	}
-	return false
 }
 
 type follower struct {
@@ -106,26 +95,25 @@ func (c *apiCall) userInfos() (any, errcode) {
 	}{infos}, 0
 }
 
-// followers is user/get: 10,000 OpenIDs behind next_openid, in the order in which they followed.
+// followers is user/get: 10,000 OpenIDs behind next_openid, in the order in which the users were
+// added. Whoever has stopped following is left out, and still says where the list goes on.
 func (c *apiCall) followers() (any, errcode) {
+	after := c.query.Get("next_openid")
 	c.p.mu.Lock()
 	defer c.p.mu.Unlock()
-	var all []string
+	if after != "" && c.official.user(after) == nil {
+		return nil, 40003
+	}
+	total, behind := 0, after == ""
+	var page []string
 	for _, u := range c.official.users {
 		if u.profile.Following {
-			all = append(all, u.openID)
-		}
-	}
-	total, page := len(all), all
-	if after := c.query.Get("next_openid"); after != "" {
-		if c.official.user(after) == nil {
-			return nil, 40003
-		}
-		for i, openID := range all {
-			if openID == after {
-				page = all[i+1:]
+			total++
+			if behind {
+				page = append(page, u.openID)
 			}
 		}
+		behind = behind || u.openID == after
 	}
 	size := c.p.api.pageSize
 	if size == 0 {

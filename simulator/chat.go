@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // From says who a bubble is from.
@@ -163,19 +164,60 @@ func (u *User) Chat() []Bubble {
 	return chat
 }
 
-// receive lets a bubble appear in the chat, with its ID and At filled in. p.mu is held. It
-// is also how the customer-service API delivers.
+// drawn makes a bubble ready to be received: its texts are cut if they are too long to be kept,
+// with a … behind what is left, and divided into spans.
+func (b Bubble) drawn() Bubble {
+	left := maxBubble
+	cut := func(texts ...*string) {
+		for _, s := range texts {
+			if most := min(maxBubbleText, left); len(*s) > most {
+				*s = strings.Clone(beginning(*s, most)) // what is cut off is not kept
+			}
+			left -= len(*s)
+		}
+	}
+	cut(&b.Text, &b.Tail, &b.Title, &b.Description, &b.URL, &b.Label, &b.Recognition, &b.Key, &b.Agent, &b.MediaID, &b.ThumbMediaID,
+		&b.PicURL, &b.MusicURL, &b.HQMusicURL, &b.AppID, &b.PagePath, &b.ArticleID, &b.CardID)
+	b.Articles, b.Entries = slices.Clone(b.Articles), slices.Clone(b.Entries)
+	for i := range b.Articles {
+		a := &b.Articles[i]
+		cut(&a.Title, &a.Description, &a.PicURL, &a.URL)
+	}
+	for i := range b.Entries {
+		if left <= 0 {
+			b.Entries = b.Entries[:i:i]
+			break
+		}
+		cut(&b.Entries[i].ID, &b.Entries[i].Content)
+	}
+	switch {
+	case b.Text == "" || b.Kind != "text" && b.Kind != "msgmenu":
+	case b.From == FromUser: // markup that a user types is text
+		b.Spans = parseTyped(b.Text)
+	default:
+		b.Spans = parseText(b.Text)
+	}
+	return b
+}
+
+// beginning is at most so many bytes of a text, and a … if that is not all.
+func beginning(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	end := max(most, 0)
+	for end > 0 && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end] + "…"
+}
+
+// receive lets a bubble that is drawn appear in the chat, with its ID and At filled in. p.mu is
+// held. It is also how the customer-service API delivers.
 func (u *User) receive(b Bubble) Bubble {
 	p := u.o.p
 	p.bubbles++
 	b.ID, b.At = p.bubbles, time.Now()
-	switch {
-	case b.Text == "" || b.Kind != "text" && b.Kind != "msgmenu":
-	case b.From == FromUser: // markup that a user types is text
-		b.Spans = appendBare(nil, b.Text)
-	default:
-		b.Spans = ParseText(b.Text)
-	}
 	if len(u.chat) >= 2*keptBubbles { // now and then, so that it costs nothing each time
 		u.chat = slices.Clone(u.chat[len(u.chat)-keptBubbles:])
 	}

@@ -72,9 +72,9 @@ func certifiedNames(c *x509.Certificate) string {
 func aboutStatus(status int, method, otherwise string) string {
 	switch {
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
-		return "the server refused it, because token (令牌), mode (消息加解密方式), key or clock differ; the reason is in its log, and with echostr in GET /api/v1/refusals"
+		return "the server refused it, because token (令牌), mode (消息加解密方式), key or clock differ; the reason is in its log, or, if it is Echostr, in `echostr refusals`"
 	case status == http.StatusNotFound:
-		return "nothing answers at this path; check the URL, which with echostr ends in /wx/{name}"
+		return "nothing answers at this path; check the URL, which ends in /wx/{name} if the server is Echostr"
 	case status == http.StatusMethodNotAllowed, status == http.StatusNotImplemented:
 		return "what answers at this path takes no " + method + ", so it is not a message server; check the URL"
 	case status == http.StatusBadGateway, status == http.StatusServiceUnavailable, status == http.StatusGatewayTimeout:

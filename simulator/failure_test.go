@@ -95,7 +95,7 @@ func TestStatuses(t *testing.T) {
 	t.Parallel()
 	const otherwise = "even when something went wrong"
 	for status, want := range map[int]string{
-		301: "redirect", 401: "/api/v1/refusals", 403: "/api/v1/refusals", 404: "/wx/{name}", 405: "takes no POST", 501: "takes no POST",
+		301: "redirect", 401: "`echostr refusals`", 403: "`echostr refusals`", 404: "/wx/{name}", 405: "takes no POST", 501: "takes no POST",
 		502: "proxy_read_timeout", 503: "proxy_read_timeout", 504: "proxy_read_timeout", 500: otherwise, 201: otherwise, 413: otherwise,
 	} {
 		r := send(t, Config{}, Text("你好"), func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })

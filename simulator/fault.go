@@ -101,6 +101,18 @@ func (f Fault) matches(path string) bool {
 	return f.Path == "*" || strings.Contains("/"+strings.Trim(path, "/")+"/", "/"+strings.Trim(f.Path, "/")+"/")
 }
 
+// Calls returns the paths of the calls of the API that f is for, sorted. If there are none, only
+// calls that the API does not have can meet it.
+func (f Fault) Calls() []string {
+	return slices.Sorted(func(yield func(string) bool) {
+		for path := range endpoints {
+			if f.matches(path) && !yield(path) {
+				return
+			}
+		}
+	})
+}
+
 // SetFaults replaces the faults of the HTTP API; without arguments there are none. Of several
 // that fit a call the first counts, so faults with Times are played one after the other.
 func (p *Platform) SetFaults(faults ...Fault) error {

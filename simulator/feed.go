@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // Exchange is one message of a user on its way: what was pushed and answered, while it is under
@@ -27,7 +26,7 @@ type Exchange struct {
 
 	user   *User
 	wechat *WeChat // that pushed it
-	size   int     // bytes of bodies
+	size   int     // bytes of what was sent and answered
 }
 
 // Opened returns the answer to a push in clear, if it was sealed and opens: push counts from 1.
@@ -61,6 +60,7 @@ const (
 	ChangeUser     ChangeKind = "user"     // the user OpenID is new or has changed
 	ChangeMenu     ChangeKind = "menu"     // AppID has another menu
 	ChangeOfficial ChangeKind = "official" // the account AppID is new, or its configuration or rules have changed
+	ChangeAPI      ChangeKind = "api"      // a call of the HTTP API has ended; see [Platform.APICalls]
 )
 
 // Change is one thing that has changed. Fields that its kind does not name are empty, but AppID
@@ -81,6 +81,8 @@ const (
 	keptExchanges     = 500
 	keptExchangeBytes = 64 << 20
 	keptBubbles       = 1000 // of each user
+	maxBubbleText     = 8 << 10
+	maxBubble         = 32 << 10 // bytes of text in one bubble
 )
 
 // feed is a log of changes with a bell. p.mu guards it.
@@ -156,8 +158,8 @@ type exchangeLog struct {
 	most  int // bytes; keptExchangeBytes but in tests
 }
 
-// Exchanges returns the last exchanges, the oldest first: at most 500, and fewer if their
-// bodies have more than 64 MiB.
+// Exchanges returns the last exchanges, the oldest first: at most 500, and fewer if what
+// was sent and answered has more than 64 MiB.
 func (p *Platform) Exchanges() []Exchange {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -230,10 +232,10 @@ func (p *Platform) pushed(e *Exchange, push Push) {
 	if push.Outcome == Pending {
 		c.Kind = ChangePush
 		e.Report.Pushes = append(e.Report.Pushes, push)
-		p.grown(e, len(push.Request.Body))
+		p.grown(e, push.Request.size())
 	} else {
 		e.Report.Pushes[len(e.Report.Pushes)-1] = push
-		p.grown(e, len(push.Body))
+		p.grown(e, headerSize(push.Header)+len(push.Body))
 	}
 	p.changed(c)
 }
@@ -241,6 +243,9 @@ func (p *Platform) pushed(e *Exchange, push Push) {
 // ended notes the verdict. p.mu is held.
 func (p *Platform) ended(e *Exchange, v Verdict) {
 	e.Ended, e.Report.Verdict = time.Now(), v
+	if v.Reply != nil {
+		p.grown(e, 2*len(v.Reply.Document)) // and its fields, which have no more
+	}
 	p.changed(Change{Kind: ChangeVerdict, AppID: e.AppID, OpenID: e.OpenID, Exchange: e.ID})
 }
 
@@ -251,13 +256,5 @@ func summary(m Message, b Bubble) string {
 		s = strings.TrimSuffix("event "+m.Event()+": "+b.Key, ": ")
 	}
 	s = strings.ReplaceAll(s, "\n", " ")
-	const most = 200 // bytes
-	if len(s) <= most {
-		return s
-	}
-	end := most
-	for !utf8.RuneStart(s[end]) {
-		end--
-	}
-	return s[:end] + "…"
+	return beginning(s, 200)
 }

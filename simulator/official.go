@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -160,7 +159,7 @@ func (o *Official) AddFollower(nickname string) *User {
 	o.p.mu.Lock()
 	defer o.p.mu.Unlock()
 	u := o.addUser(nickname)
-	u.follow("ADD_SCENE_SEARCH", "")
+	u.follow("ADD_SCENE_SEARCH", QRCode{})
 	return u
 }
 
@@ -225,25 +224,12 @@ type QRCode struct {
 	Created, Expires time.Time
 }
 
-// AddQRCode makes a permanent QR code with a scene_str. Unlike the API it asks neither for
-// permissions nor for limits.
+// AddQRCode makes a permanent QR code with a scene_str, or returns the one that the scene has.
+// Unlike the API it asks neither for permissions nor for limits.
 func (o *Official) AddQRCode(scene string) QRCode {
 	o.p.mu.Lock()
 	defer o.p.mu.Unlock()
 	return *o.addQRCode(QRCode{Scene: scene})
-}
-
-// addQRCode gives a code its ticket and URL, and keeps it. p.mu is held.
-func (o *Official) addQRCode(q QRCode) *QRCode {
-	random := make([]byte, 70)
-	rand.Read(random) // never fails
-	q.Created = o.p.now()
-	random[0] = 0x81
-	q.Ticket = base64.StdEncoding.EncodeToString(random) // "gQ...=="
-	q.URL = "http://weixin.qq.com/q/" + base64.RawURLEncoding.EncodeToString(random[55:])
-	o.tickets[q.Ticket] = &q
-	o.p.changed(Change{Kind: ChangeOfficial, AppID: o.config.Account.AppID})
-	return &q
 }
 
 // QRCodes returns the codes, the oldest first, with those that have expired and are not forgotten yet.

@@ -129,7 +129,8 @@ func (p *Platform) Replay(ctx context.Context, exchange int64) (*Report, error) 
 }
 
 // Resend sends a request as it is, right or wrong, in the place of an exchange's first push, to
-// see what the server does with it. Like Replay it is one push that no user sees.
+// see what the server does with it. Like Replay it is one push that no user sees. The error says
+// if it cannot be written as HTTP; then nothing is sent.
 func (p *Platform) Resend(ctx context.Context, exchange int64, r Request) (*Report, error) {
 	return p.again(ctx, exchange, true, &r)
 }
@@ -149,6 +150,11 @@ func (p *Platform) again(ctx context.Context, exchange int64, exact bool, instea
 	}
 	if exact && len(report.Pushes) == 0 {
 		return nil, errors.New("simulator: this message was never pushed, so there are no bytes to send again; send it as a new one")
+	}
+	if exact {
+		if err := report.Pushes[0].Request.check(); err != nil {
+			return nil, err
+		}
 	}
 	return user.perform(ctx, action{message: report.Message, document: report.Document, again: &report, exact: exact})
 }

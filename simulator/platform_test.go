@@ -349,7 +349,7 @@ func TestBounded(t *testing.T) {
 	}
 	bytes := 0
 	for _, e := range w.Exchanges() {
-		bytes += len(e.Report.Document) + len(e.Report.Pushes[0].Body) + len(e.Report.Pushes[0].Request.Body)
+		bytes += len(e.Report.Document) + len(e.Report.Pushes[0].Body) + e.Report.Pushes[0].Request.size()
 	}
 	if bytes > most || bytes < most-2*maxBody || bytes != w.Platform.exchanges.bytes {
 		t.Errorf("%d bytes are kept, by the count %d", bytes, w.Platform.exchanges.bytes)

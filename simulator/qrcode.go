@@ -2,6 +2,8 @@ package simulator
 
 import (
 	"bytes"
+	"crypto/rand"
+	"encoding/base64"
 	"image"
 	"image/color"
 	"image/png"
@@ -34,32 +36,47 @@ type qrScene struct {
 	number bool
 }
 
-// makeQRCode makes a code, if there may be one more. A permanent scene is one code, however
-// often it is asked for. p.mu is held.
+// makeQRCode makes a code, if there may be one more. p.mu is held.
 func (o *Official) makeQRCode(q QRCode) (*QRCode, errcode) {
-	scene, permanent := qrScene{q.Scene, q.Number}, q.Expires.IsZero()
-	if old := o.tickets[o.api.scenes[scene]]; old != nil && permanent {
-		return old, 0
-	}
 	limit := or(o.p.api.maxQRCodes, qrMaxCodes)
-	if permanent && len(o.api.scenes) >= limit {
-		return nil, 45029
-	}
-	if !permanent && len(o.tickets)-len(o.api.scenes) >= limit {
-		now := o.p.now()
-		maps.DeleteFunc(o.tickets, func(_ string, q *QRCode) bool { return !q.alive(now) })
-		if len(o.tickets)-len(o.api.scenes) >= limit {
+	temporary := func() int { return len(o.tickets) - len(o.api.scenes) }
+	switch {
+	case !q.Expires.IsZero():
+		if temporary() >= limit {
+			now := o.p.now()
+			maps.DeleteFunc(o.tickets, func(_ string, q *QRCode) bool { return !q.alive(now) })
+		}
+		if temporary() >= limit {
 			return nil, 45029
 		}
+	case o.api.scenes[qrScene{q.Scene, q.Number}] == "" && len(o.api.scenes) >= limit:
+		return nil, 45029
 	}
-	made := o.addQRCode(q)
+	return o.addQRCode(q), 0
+}
+
+// addQRCode gives a code its ticket and URL, and keeps it. A permanent scene is one code, however
+// often it is asked for. p.mu is held.
+func (o *Official) addQRCode(q QRCode) *QRCode {
+	scene, permanent := qrScene{q.Scene, q.Number}, q.Expires.IsZero()
+	if old := o.tickets[o.api.scenes[scene]]; old != nil && permanent {
+		return old
+	}
+	random := make([]byte, 70)
+	rand.Read(random) // never fails
+	q.Created = o.p.now()
+	random[0] = 0x81
+	q.Ticket = base64.StdEncoding.EncodeToString(random) // "gQ...=="
+	q.URL = "http://weixin.qq.com/q/" + base64.RawURLEncoding.EncodeToString(random[55:])
+	o.tickets[q.Ticket] = &q
 	if permanent {
 		if o.api.scenes == nil {
 			o.api.scenes = make(map[qrScene]string)
 		}
-		o.api.scenes[scene] = made.Ticket
+		o.api.scenes[scene] = q.Ticket
 	}
-	return made, 0
+	o.p.changed(Change{Kind: ChangeOfficial, AppID: o.config.Account.AppID})
+	return &q
 }
 
 // PNG draws the code, black on white and 430 pixels wide, as WeChat does.

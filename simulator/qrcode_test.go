@@ -55,3 +55,28 @@ func TestQRCode(t *testing.T) {
 	a.want("the second temporary code", numbers("QR_SCENE", 5), 0)
 	a.want("the third temporary code", numbers("QR_SCENE", 6), 45029)
 }
+
+// TestQRCodeOfScan: a code that is made when somebody scans it is a permanent one like others.
+func TestQRCodeOfScan(t *testing.T) {
+	t.Parallel()
+	a := newAPITest(t, Service, true)
+	if _, err := a.user.Scan(t.Context(), "柜台"); err != nil {
+		t.Fatal(err)
+	}
+	made := a.o.QRCodes()[0].Ticket
+	create := func(name, scene string) answered {
+		return a.call("/cgi-bin/qrcode/create", fmt.Sprintf(`{"expire_seconds":60,"action_name":"%s","action_info":{"scene":{"scene_str":"%s"}}}`, name, scene))
+	}
+	if got := create("QR_LIMIT_STR_SCENE", "柜台").str("ticket"); got != made || len(a.o.QRCodes()) != 1 {
+		t.Errorf("qrcode/create makes a second code for the scene")
+	}
+	if got := a.o.AddQRCode("柜台"); got.Ticket != made {
+		t.Errorf("AddQRCode makes a second code for the scene")
+	}
+	a.p.api.maxQRCodes = 1
+	a.want("a temporary code beside a permanent one", create("QR_STR_SCENE", "x").code(), 0)
+	a.want("a second permanent code", create("QR_LIMIT_STR_SCENE", "y").code(), 45029)
+	if got := a.o.AddQRCode("y"); got.Ticket == "" || len(a.o.QRCodes()) != 3 {
+		t.Errorf("AddQRCode asks for limits: %+v", got)
+	}
+}

@@ -68,9 +68,13 @@ type rawElement struct {
 }
 
 func (d *rawDocument) scan() error {
-	dec := xml.NewDecoder(bytes.NewReader(d.data))
+	dec, err := newDecoder(d.data)
+	if err != nil {
+		return err
+	}
 	depth, root := 0, false
 	var at rawElement
+	var value []byte // of at, so far
 	for {
 		before := int(dec.InputOffset())
 		token, err := dec.Token()
@@ -93,16 +97,17 @@ func (d *rawDocument) scan() error {
 				root = true
 			case depth == 2:
 				at = rawElement{name: token.Name.Local, start: before, from: int(dec.InputOffset())}
+				value = value[:0]
 			}
 		case xml.EndElement:
 			if depth == 2 {
-				at.to, at.end = before, int(dec.InputOffset())
+				at.to, at.end, at.value = before, int(dec.InputOffset()), string(value)
 				d.elements = append(d.elements, at)
 			}
 			depth--
 		case xml.CharData:
 			if depth == 2 {
-				at.value += string(token)
+				value = append(value, token...)
 			}
 		}
 	}

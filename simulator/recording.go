@@ -72,7 +72,7 @@ type Bytes []byte
 // MarshalJSON implements [json.Marshaler].
 func (b Bytes) MarshalJSON() ([]byte, error) {
 	if utf8.Valid(b) {
-		return json.Marshal(string(b))
+		return encodeAnswer(string(b)), nil // legible, with < and > as they are
 	}
 	return json.Marshal(map[string]string{"base64": base64.StdEncoding.EncodeToString(b)})
 }
@@ -112,12 +112,11 @@ func (e Exchange) record() RecordedExchange {
 		Begun: e.Begun.UTC(), Document: e.Report.Document, Sees: e.Report.Verdict.Sees.String(),
 		Problem: e.Report.Verdict.Problem, Why: e.Report.Verdict.Why,
 	}
-	prefix := e.wechat.request(http.MethodPost, "", nil).URL
 	for i, p := range e.Report.Pushes {
 		opened, _ := e.Opened(i + 1)
 		recorded := RecordedPush{
 			Number: p.Number, At: p.Start.Sub(e.Begun).Seconds(), Took: p.Duration.Seconds(), Outcome: p.Outcome.String(), Lost: p.Lost,
-			Query: strings.TrimPrefix(p.Request.URL, prefix), Header: p.Request.Header, Body: p.Request.Body,
+			Query: wechatQuery(p.Request.URL, account.URL), Header: p.Request.Header, Body: p.Request.Body,
 			Status: p.Status, AnswerHeader: keptHeader(p.Header), Answer: p.Body, Opened: opened,
 		}
 		if p.Err != nil {
@@ -126,6 +125,24 @@ func (e Exchange) record() RecordedExchange {
 		r.Pushes = append(r.Pushes, recorded)
 	}
 	return r
+}
+
+// wechatQuery is what of a request's query is WeChat's, and none of the server's own, even if the
+// URL was changed. Nothing is decoded, since it may be sent again byte for byte.
+func wechatQuery(requested, own string) string {
+	query := func(target string) string {
+		target, _, _ = strings.Cut(target, "#")
+		_, query, _ := strings.Cut(target, "?")
+		return query
+	}
+	var kept []string
+	for pair := range strings.SplitSeq(strings.TrimPrefix(query(requested), query(own)), "&") {
+		switch name, _, _ := strings.Cut(pair, "="); name {
+		case "signature", "timestamp", "nonce", "openid", "encrypt_type", "msg_signature":
+			kept = append(kept, pair)
+		}
+	}
+	return strings.Join(kept, "&")
 }
 
 // keptHeader leaves out what may be a secret of the server, such as a cookie.
@@ -178,6 +195,12 @@ func ReadRecording(r io.Reader) (*Recording, error) {
 	for i, e := range recording.Exchanges {
 		if len(e.Document) == 0 {
 			return nil, fmt.Errorf("simulator: the recording is damaged: exchange %d has no document; save it again", i+1)
+		}
+		for _, p := range e.Pushes {
+			r := Request{Method: http.MethodPost, URL: "http://localhost/?" + p.Query, Header: p.Header}
+			if err := r.check(); err != nil {
+				return nil, fmt.Errorf("simulator: the recording is damaged: exchange %d: %s; save it again", i+1, strings.TrimPrefix(err.Error(), "simulator: "))
+			}
 		}
 	}
 	return recording, nil

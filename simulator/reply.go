@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 )
 
@@ -125,11 +126,49 @@ func (n *node) repeated() string {
 // maxDepth bounds the elements inside each other; a reply has four.
 const maxDepth = 16
 
+// declaration is <?xml … ?>, and declared finds what it says.
+var (
+	declaration = regexp.MustCompile(`^\s*<\?xml\s[^?]*\?>`)
+	declared    = regexp.MustCompile(`\s(version|encoding)\s*=\s*["']([^"']*)["']`)
+)
+
+// newDecoder begins to read a document, which must be XML 1.0 in UTF-8 by its own words, if it
+// says anything. "utf8" is what some libraries write.
+func newDecoder(data []byte) (*xml.Decoder, error) {
+	for _, m := range declared.FindAllSubmatch(declaration.Find(data), -1) {
+		switch name, value := string(m[1]), string(m[2]); {
+		case name == "version" && value != "1.0":
+			return nil, fmt.Errorf("it declares XML %s; declare version 1.0", value)
+		case name == "encoding" && !isUTF8(value):
+			return nil, fmt.Errorf("it declares the encoding %s; send UTF-8, and declare that or nothing", value)
+		}
+	}
+	dec := xml.NewDecoder(bytes.NewReader(data))
+	dec.CharsetReader = func(label string, r io.Reader) (io.Reader, error) {
+		if !isUTF8(label) {
+			return nil, fmt.Errorf("declare UTF-8")
+		}
+		return r, nil
+	}
+	return dec, nil
+}
+
+func isUTF8(label string) bool {
+	return strings.EqualFold(label, "utf-8") || strings.EqualFold(label, "utf8")
+}
+
 // parseXML reads one whole document with encoding/xml and nothing of our own.
 func parseXML(data []byte) (*node, error) {
-	dec := xml.NewDecoder(bytes.NewReader(data))
+	dec, err := newDecoder(data)
+	if err != nil {
+		return nil, err
+	}
 	var root *node
-	var open []*node
+	type element struct {
+		*node
+		text []byte // so far
+	}
+	var open []element
 	for {
 		token, err := dec.Token()
 		if err == io.EOF {
@@ -158,12 +197,15 @@ func parseXML(data []byte) (*node, error) {
 			default:
 				root = n
 			}
-			open = append(open, n)
+			open = append(open, element{node: n})
 		case xml.EndElement:
-			open = open[:len(open)-1]
+			last := len(open) - 1
+			open[last].node.text = string(open[last].text)
+			open = open[:last]
 		case xml.CharData:
 			if len(open) > 0 {
-				open[len(open)-1].text += string(token)
+				last := &open[len(open)-1]
+				last.text = append(last.text, token...)
 			} else if len(bytes.TrimSpace(token)) > 0 {
 				return nil, fmt.Errorf("there is text outside the root element")
 			}

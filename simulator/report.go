@@ -40,6 +40,7 @@ const (
 	Refused                 // no connection could be made
 	Reset                   // the connection ended before a complete answer
 	BadTLS                  // the certificate is not good, or TLS failed otherwise
+	NotSent                 // the Request cannot be written as HTTP, so nothing was sent; of [WeChat.Do] only
 )
 
 func (o Outcome) String() string {
@@ -56,6 +57,8 @@ func (o Outcome) String() string {
 		return "reset"
 	case BadTLS:
 		return "tls"
+	case NotSent:
+		return "not sent"
 	}
 	return fmt.Sprintf("Outcome(%d)", int(o))
 }
@@ -82,7 +85,7 @@ type Push struct {
 	Status int
 	Header http.Header
 	Body   []byte
-	// Err is the reason, if Outcome is Refused, Reset or BadTLS.
+	// Err is the reason, if Outcome is Refused, Reset, BadTLS or NotSent.
 	Err error
 }
 
@@ -95,6 +98,8 @@ func (p Push) String() string {
 	switch p.Outcome {
 	case Pending:
 		return fmt.Sprintf("push %d: sent", p.Number)
+	case NotSent:
+		return fmt.Sprintf("push %d: not sent: %v", p.Number, p.Err)
 	case Answered:
 		s = fmt.Sprintf("push %d: answered after %v: %d, %d bytes", p.Number, after, p.Status, len(p.Body))
 	case Cut:

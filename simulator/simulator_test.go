@@ -33,7 +33,7 @@ func account(m Mode) Account {
 func virtual(t *testing.T, f func(t *testing.T)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		time.Sleep(time.Until(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)))
+		leave2000()
 		f(t)
 	})
 }

@@ -33,70 +33,102 @@ type Span struct {
 	PagePath string `json:"page_path,omitempty"`
 }
 
-// ParseText divides a text into what WeChat draws differently: links (<a href="…">), links
+// parseText divides a text into what WeChat draws differently: links (<a href="…">), links
 // that send a message (weixin://bizmsgmenu), links to Mini Programs (data-miniprogram-appid),
 // bare addresses and phone numbers. Other markup is text as it was typed. Every text can be
-// parsed, and nothing of it is lost. R-REPLY-LINKS
-func ParseText(text string) []Span {
-	var spans []Span
-	for text != "" {
-		if !strings.Contains(text, "<") {
-			spans = appendBare(spans, text)
+// parsed, and nothing of it is lost. Time grows with its length only, whatever is in it. R-REPLY-LINKS
+func parseText(text string) []Span {
+	d := division{text: text}
+	at, end := 0, []int{0, 0} // end is the first </a> behind at
+	for strings.Contains(text[at:], "<") {
+		tag := anchor.FindStringSubmatchIndex(text[at:])
+		if tag == nil {
 			break
 		}
-		at := anchor.FindStringSubmatchIndex(text)
-		if at == nil {
-			spans = appendBare(spans, text)
-			break
+		begin, inner, attributes := at+tag[0], at+tag[1], text[at+tag[2]:at+tag[3]]
+		if end[0] < inner {
+			if end = anchorEnd.FindStringIndex(text[inner:]); end == nil {
+				break
+			}
+			end[0], end[1] = inner+end[0], inner+end[1]
 		}
-		spans = appendBare(spans, text[:at[0]])
-		if s, ok := anchorSpan(text[at[0]:at[1]], text[at[2]:at[3]], text[at[4]:at[5]]); ok {
-			spans = append(spans, s)
-			text = text[at[1]:]
-		} else { // the tag is text as it was typed
-			spans = appendText(spans, text[at[0]:at[4]])
-			text = text[at[4]:]
+		d.bare(at, begin)
+		at = inner // unless it leads somewhere, the tag is text as it was typed
+		if s, ok := anchorSpan(attributes, text[inner:end[0]]); ok {
+			d.add(begin, end[1], s)
+			at = end[1]
 		}
 	}
-	return spans
+	d.bare(at, len(text))
+	return d.spans()
+}
+
+// parseTyped is parseText for what a user has typed, where markup is text.
+func parseTyped(text string) []Span {
+	d := division{text: text}
+	d.bare(0, len(text))
+	return d.spans()
 }
 
 var (
-	anchor    = regexp.MustCompile(`(?is)<a(\s[^>]*?href\s*=[^>]*)>(.*?)</a\s*>`)
+	anchor    = regexp.MustCompile(`(?is)<a(\s[^>]*?href\s*=[^>]*)>`)
+	anchorEnd = regexp.MustCompile(`(?i)</a\s*>`)
 	attribute = regexp.MustCompile(`(?s)([A-Za-z-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')`)
 	// bare finds addresses, mobile numbers, numbers with an area code, and 400 or 800 numbers.
 	bare = regexp.MustCompile(`(?i:https?://|www\.)[A-Za-z0-9][-A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%]*` +
 		`|(?:\+86[- ]?)?1[3-9][0-9]{9}|0[0-9]{2,3}-[0-9]{7,8}|[48]00-?[0-9]{3}-?[0-9]{4}`)
 )
 
-// appendBare divides what has no markup.
-func appendBare(spans []Span, s string) []Span {
-	if !mayHoldBare(s) {
-		return appendText(spans, s)
+// division is a text on its way to be divided.
+type division struct {
+	text  string
+	done  int // what is before is in found
+	found []Span
+}
+
+// add divides off text[from:to]. What is left out before it is text.
+func (d *division) add(from, to int, s Span) {
+	if d.done < from {
+		d.found = append(d.found, Span{Kind: SpanText, Text: d.text[d.done:from], Source: d.text[d.done:from]})
 	}
-	done := 0
-	for {
-		at := bare.FindStringIndex(s[done:])
-		if at == nil {
-			return appendText(spans, s[done:])
+	if from < to {
+		s.Source = d.text[from:to]
+		d.found = append(d.found, s)
+	}
+	d.done = to
+}
+
+// spans ends the division.
+func (d *division) spans() []Span {
+	d.add(len(d.text), len(d.text), Span{})
+	return d.found
+}
+
+// bare divides text[from:to], which has no markup.
+func (d *division) bare(from, to int) {
+	s := d.text[from:to]
+	if !mayHoldBare(s) {
+		return
+	}
+	for at := 0; ; {
+		found := bare.FindStringIndex(s[at:])
+		if found == nil {
+			return
 		}
-		from, to := done+at[0], done+at[1]
-		spans = appendText(spans, s[done:from])
-		switch c := s[from] | 0x20; {
+		begin, end := at+found[0], at+found[1]
+		switch c := s[begin] | 0x20; {
 		case c == 'h' || c == 'w': // an address
-			found := trimAddress(s[from:to])
-			to = from + len(found)
-			target := found
+			address := trimAddress(s[begin:end])
+			end = begin + len(address)
+			target := address
 			if c == 'w' {
-				target = "http://" + found
+				target = "http://" + address
 			}
-			spans = append(spans, Span{Kind: SpanLink, Text: found, Source: found, URL: target})
-		case digitBeside(s, from, to):
-			spans = appendText(spans, s[from:to])
-		default:
-			spans = append(spans, Span{Kind: SpanPhone, Text: s[from:to], Source: s[from:to]})
+			d.add(from+begin, from+end, Span{Kind: SpanLink, Text: address, URL: target})
+		case !digitBeside(s, begin, end):
+			d.add(from+begin, from+end, Span{Kind: SpanPhone, Text: s[begin:end]})
 		}
-		done = to
+		at = end
 	}
 }
 
@@ -115,7 +147,7 @@ func mayHoldBare(s string) bool {
 }
 
 // anchorSpan reads an <a> element, and is false if it leads nowhere.
-func anchorSpan(source, attributes, inner string) (Span, bool) {
+func anchorSpan(attributes, inner string) (Span, bool) {
 	values := map[string]string{}
 	for _, m := range attribute.FindAllStringSubmatch(attributes, -1) {
 		if name := strings.ToLower(m[1]); values[name] == "" {
@@ -126,7 +158,7 @@ func anchorSpan(source, attributes, inner string) (Span, bool) {
 	if href == "" {
 		return Span{}, false
 	}
-	s := Span{Kind: SpanLink, Text: inner, Source: source, URL: href}
+	s := Span{Kind: SpanLink, Text: inner, URL: href}
 	if id := values["data-miniprogram-appid"]; id != "" {
 		s.Kind, s.AppID, s.PagePath = SpanMiniProgram, id, values["data-miniprogram-path"]
 	} else if query, ok := strings.CutPrefix(href, "weixin://bizmsgmenu?"); ok {
@@ -149,26 +181,19 @@ func parameter(query, name string) string {
 	return ""
 }
 
-// appendText adds text to the span before, if that is text, too.
-func appendText(spans []Span, text string) []Span {
-	if text == "" {
-		return spans
-	}
-	if n := len(spans); n > 0 && spans[n-1].Kind == SpanText {
-		spans[n-1].Text += text
-		spans[n-1].Source += text
-		return spans
-	}
-	return append(spans, Span{Kind: SpanText, Text: text, Source: text})
-}
-
 // trimAddress leaves out what ends a sentence and not the address.
 func trimAddress(s string) string {
+	unopened := func(opening, closing string) int { return strings.Count(s, closing) - strings.Count(s, opening) }
+	round, square := unopened("(", ")"), unopened("[", "]")
 	for len(s) > 1 {
-		last := s[len(s)-1]
-		closing := last == ')' && strings.Count(s, "(") < strings.Count(s, ")") || last == ']' && strings.Count(s, "[") < strings.Count(s, "]")
-		if !closing && !strings.ContainsRune(".,;:!?'", rune(last)) {
-			break
+		switch last := s[len(s)-1]; {
+		case last == ')' && round > 0:
+			round--
+		case last == ']' && square > 0:
+			square--
+		case strings.IndexByte(".,;:!?'", last) >= 0:
+		default:
+			return s
 		}
 		s = s[:len(s)-1]
 	}

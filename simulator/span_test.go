@@ -45,7 +45,7 @@ func TestParseText(t *testing.T) {
 		{"订单6349323426230210995，2026-11-22", []Span{text("订单6349323426230210995，2026-11-22")}},
 		{"x.y 1:2", []Span{text("x.y 1:2")}},
 	} {
-		got := ParseText(tt.in)
+		got := parseText(tt.in)
 		if diff := cmp.Diff(tt.want, got, cmpopts.IgnoreFields(Span{}, "Source")); diff != "" {
 			t.Errorf("%s: -want +got\n%s", tt.in, diff)
 		}
@@ -88,10 +88,10 @@ func FuzzParseText(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		spans := ParseText(s)
+		spans := parseText(s)
 		checkSpans(t, s, spans)
 		for _, span := range spans { // a piece alone is what it is in the text
-			if again := ParseText(span.Source); span.Kind != SpanText && span.Kind != SpanPhone && (len(again) != 1 || again[0].Kind != span.Kind) {
+			if again := parseText(span.Source); span.Kind != SpanText && span.Kind != SpanPhone && (len(again) != 1 || again[0].Kind != span.Kind) {
 				t.Errorf("%q alone is %+v, in %q it is %+v", span.Source, again, s, span)
 			}
 		}

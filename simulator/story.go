@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -64,9 +65,7 @@ type Story struct {
 // sleeps until 2026.
 func Start(t TB, server http.Handler, c *StoryConfig) *Story {
 	t.Helper()
-	if time.Now().Year() == 2000 {
-		time.Sleep(time.Until(time.Date(2026, 1, 1, 4, 0, 0, 0, time.UTC)))
-	}
+	leave2000()
 	var config StoryConfig
 	if c != nil {
 		config = *c
@@ -87,6 +86,13 @@ func Start(t TB, server http.Handler, c *StoryConfig) *Story {
 	s := &Story{t: t, platform: p, official: o}
 	t.Cleanup(s.end)
 	return s
+}
+
+// leave2000 sleeps until 2026 if it is the year 2000, which is in a bubble of testing/synctest only.
+func leave2000() {
+	if now := time.Now(); now.UTC().Year() == 2000 {
+		time.Sleep(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC).Sub(now))
+	}
 }
 
 // Platform returns the platform, for what a story has no words for. Its [Platform.API] is the
@@ -349,6 +355,10 @@ func (s *Story) wire(exchange int64) string {
 		}
 	}
 	fmt.Fprintf(&b, "verdict: %s", e.Report.Verdict)
+	if n := len(e.Report.Pushes); n > 0 && e.Report.Pushes[n-1].Status == http.StatusNotFound {
+		u, _ := url.Parse(s.official.Config().Account.URL) // which it was made with
+		fmt.Fprintf(&b, "\nThe story pushes to the path %s: set StoryConfig.Official.Account.URL to the path of the handler.", u.EscapedPath())
+	}
 	return b.String()
 }
 

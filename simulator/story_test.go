@@ -108,6 +108,21 @@ func TestStory(t *testing.T) {
 	})
 }
 
+// TestStoryInTheWest begins one where it is still 1999.
+func TestStoryInTheWest(t *testing.T) { // not parallel: it moves the machine
+	local := time.Local
+	time.Local = time.FixedZone("west", -8*60*60)
+	defer func() { time.Local = local }()
+	synctest.Test(t, func(t *testing.T) {
+		ming := simulator.Start(t, http.HandlerFunc(parrot), nil).User("小明")
+		ming.Says("你好")
+		ming.SeesText("你说了 你好")
+		if now := time.Now().UTC(); now.Year() != 2026 {
+			t.Errorf("it is %v", now)
+		}
+	})
+}
+
 // stage is a TB that notes what fails.
 type stage struct {
 	t       *testing.T

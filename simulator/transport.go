@@ -13,8 +13,11 @@ import (
 	"time"
 )
 
-// maxBody is the longest answer that is read.
-const maxBody = 1 << 20
+// maxBody is the longest answer that is read, and maxHeader its longest header, in bytes.
+const (
+	maxBody   = 1 << 20
+	maxHeader = 64 << 10
+)
 
 // Request is one HTTP request of WeChat's, as it goes over the wire. Requests share their
 // Header and Body: replace them, never change them.
@@ -23,6 +26,49 @@ type Request struct {
 	URL    string // with the query
 	Header http.Header
 	Body   []byte
+}
+
+// check says what is wrong with a request that cannot be sent as HTTP/1.1, so that nobody looks
+// for it in the server. The error quotes neither the URL nor values of the header.
+func (r Request) check() error {
+	cannot := func(why string, args ...any) error {
+		return fmt.Errorf("simulator: the request cannot be sent, since "+why, args...)
+	}
+	if !isToken(r.Method) {
+		return cannot("there is no method %q; use POST", r.Method)
+	}
+	if u, err := url.Parse(r.URL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return cannot("its URL is not one; give it as http://host/path, with everything but letters and digits as %%XX")
+	}
+	for name, values := range r.Header {
+		if !isToken(name) {
+			return cannot("the header %q has characters in its name that HTTP does not allow; use letters, digits and -", name)
+		}
+		for _, value := range values {
+			if strings.ContainsFunc(value, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }) {
+				return cannot("the header %q has a line end or another control character in its value; leave it out", name)
+			}
+		}
+	}
+	return nil
+}
+
+// isToken reports whether HTTP allows s as a method and as the name of a header.
+func isToken(s string) bool {
+	return s != "" && strings.Trim(s, "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
+}
+
+// size is how many bytes it takes, or nearly so.
+func (r Request) size() int { return len(r.URL) + headerSize(r.Header) + len(r.Body) }
+
+func headerSize(h http.Header) int {
+	size := 0
+	for name, values := range h {
+		for _, value := range values {
+			size += len(name) + len(value)
+		}
+	}
+	return size
 }
 
 // The headers of WeChat's requests. R-PUSH-HEADERS
@@ -112,8 +158,9 @@ func (d dialer) RoundTrip(r *http.Request) (*http.Response, error) {
 			context.AfterFunc(r.Context(), func() { conn.Close() })
 			return conn, nil
 		},
-		DisableKeepAlives:  true,
-		DisableCompression: true,
+		DisableKeepAlives:      true,
+		DisableCompression:     true,
+		MaxResponseHeaderBytes: maxHeader,
 	}
 	return once.RoundTrip(r)
 }

@@ -36,6 +36,8 @@ type Profile struct {
 	// SubscribeScene is how the user came, such as ADD_SCENE_SEARCH or ADD_SCENE_QR_CODE, and
 	// QRScene the scene of the QR code, if it was one.
 	SubscribeScene, QRScene string
+	// QRNumber says whether QRScene is a scene_id, and not a scene_str.
+	QRNumber bool
 }
 
 // String is the user's nickname and OpenID.
@@ -68,8 +70,8 @@ func (u *User) profileNow() Profile {
 func (u *User) Following() bool { return u.Profile().Following }
 
 // follow makes the user a follower. p.mu is held.
-func (u *User) follow(scene, qrScene string) {
-	u.profile = Profile{Following: true, FollowedAt: time.Now(), SubscribeScene: scene, QRScene: qrScene}
+func (u *User) follow(scene string, code QRCode) {
+	u.profile = Profile{Following: true, FollowedAt: time.Now(), SubscribeScene: scene, QRScene: code.Scene, QRNumber: code.Number}
 }
 
 // Send sends an ordinary message, or any other that [Raw] or a constructor has made. An event
@@ -144,7 +146,7 @@ func (u *User) Follow(ctx context.Context) (*Report, error) {
 		if u.profile.Following {
 			return fmt.Errorf("simulator: %s follows the account already", u.nickname)
 		}
-		u.follow("ADD_SCENE_SEARCH", "")
+		u.follow("ADD_SCENE_SEARCH", QRCode{})
 		u.receive(Bubble{From: FromNotice, Kind: "follow", Text: "已关注公众号"})
 		return nil
 	}})
@@ -162,8 +164,8 @@ func (u *User) FollowByScene(ctx context.Context, code string) (*Report, error) 
 		if u.profile.Following {
 			return fmt.Errorf("simulator: %s follows the account already; a follower who scans the code does not follow again, so use Scan", u.nickname)
 		}
-		u.follow("ADD_SCENE_QR_CODE", qr.Scene)
-		u.receive(Bubble{From: FromNotice, Kind: "follow", Text: "通过扫描二维码关注了公众号", Key: qr.Scene})
+		u.follow("ADD_SCENE_QR_CODE", qr)
+		u.receive(Bubble{From: FromNotice, Kind: "follow", Text: "通过扫描二维码关注了公众号", Key: qr.Scene}.drawn())
 		return nil
 	}})
 }
@@ -178,7 +180,7 @@ func (u *User) Scan(ctx context.Context, code string) (*Report, error) {
 	}
 	m := event("SCAN", cdata("EventKey", qr.Scene), cdata("Ticket", qr.Ticket))
 	return u.perform(ctx, action{message: m, trigger: triggerScan, change: func() error {
-		u.receive(Bubble{From: FromNotice, Kind: "scan", Text: "扫描了二维码", Key: qr.Scene})
+		u.receive(Bubble{From: FromNotice, Kind: "scan", Text: "扫描了二维码", Key: qr.Scene}.drawn())
 		return nil
 	}})
 }
@@ -292,7 +294,7 @@ func (u *User) clicked(b Button, in ClickInput) ([]action, error) {
 		return []action{{message: m}, {message: Location(in.Latitude, in.Longitude, in.Scale, in.Label), trigger: triggerMessage, bubble: true}}, nil
 	case "media_id", "view_limited", "article_id", "article_view_limited":
 		if b.Type == "media_id" || b.Type == "article_id" { // the others open a page
-			u.receive(u.o.menuBubble(b))
+			u.receive(u.o.menuBubble(b).drawn())
 		}
 		return nil, nil
 	}

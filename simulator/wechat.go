@@ -121,8 +121,12 @@ func (w *WeChat) Pack(m Message) (*Report, Request, error) {
 }
 
 // Do makes one request as it is, right or wrong, and returns what came of it: a push
-// without retries and without a verdict. [WeChat.Judge] reads the answer.
+// without retries and without a verdict. [WeChat.Judge] reads the answer. A request that cannot
+// be written as HTTP, such as one with a space in the name of a header, is NotSent.
 func (w *WeChat) Do(ctx context.Context, r Request) Push {
+	if err := r.check(); err != nil {
+		return Push{Number: 1, Request: r, Start: time.Now(), Outcome: NotSent, Err: err}
+	}
 	return w.push(ctx, Push{Number: 1, Request: r})
 }
 
@@ -137,13 +141,17 @@ func (w *WeChat) Repeat(ctx context.Context, r *Report) (*Report, error) {
 }
 
 // Replay sends the very same request as the first push of a report, as
-// somebody would who has captured it. It is one push.
+// somebody would who has captured it. It is one push. If the request was changed so that it
+// cannot be written as HTTP, an error says why, and nothing is sent.
 func (w *WeChat) Replay(ctx context.Context, r *Report) (*Report, error) {
 	once := *w
 	once.rules.Pushes, once.rules.LoseFirst, once.rules.MarkFail = 1, 0, 0
 	var first *Request
 	if len(r.Pushes) > 0 {
 		first = &r.Pushes[0].Request
+		if err := first.check(); err != nil {
+			return nil, err
+		}
 	}
 	return once.deliver(ctx, &Report{Message: r.Message, Document: r.Document}, first)
 }
@@ -255,7 +263,7 @@ func (w *WeChat) gaveUp(r *Report) Verdict {
 	case BadTLS:
 		return w.fault(r.Message, "tls", why+"; "+w.aboutTLS(last.Err))
 	}
-	return w.fault(r.Message, "reset", why+"; the server closed the connection before its answer was complete")
+	return w.fault(r.Message, "reset", fmt.Sprintf("%s; the connection ended before the answer was complete, or the answer is not HTTP (%v)", why, last.Err))
 }
 
 // push makes one push. The caller has filled in what is known before.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,7 +19,7 @@ import (
 type checkCommand struct {
 	URL string `arg:"" optional:"" help:"The server. Defaults to the running echostr dev."`
 
-	Token          string `placeholder:"TOKEN" env:"WECHAT_TOKEN" help:"令牌. Defaults to that of echostr dev." group:"server"`
+	Token          string `placeholder:"TOKEN" env:"WECHAT_TOKEN" help:"令牌. The token of echostr dev is known." group:"server"`
 	Mode           string `placeholder:"MODE" help:"plain, compatible or safe. Defaults to that of the running echostr dev, else plain." group:"server"`
 	EncodingAESKey string `name:"encoding-aes-key" placeholder:"KEY" env:"WECHAT_ENCODING_AES_KEY" help:"消息加解密密钥, for compatible and safe." group:"server"`
 	AppID          string `name:"app-id" placeholder:"ID" env:"WECHAT_APP_ID" help:"开发者ID, for compatible and safe." group:"server"`
@@ -34,7 +35,7 @@ type checkCommand struct {
 	List     bool          `help:"List the checks, and make none." group:"checks"`
 
 	JSON    bool   `name:"json" help:"Print JSON." group:"report"`
-	JUnit   string `name:"junit" placeholder:"FILE" help:"Write the report for a CI system, too." group:"report"`
+	JUnit   string `name:"junit" placeholder:"FILE" help:"Write the report for a CI system, too. A file that is there is overwritten." group:"report"`
 	Lang    string `placeholder:"en|zh" help:"English or Chinese (中文). Defaults to the language of the environment." group:"report"`
 	Strict  bool   `help:"Let advice count as failure." group:"report"`
 	Verbose bool   `short:"v" help:"List all checks." group:"report"`
@@ -95,11 +96,16 @@ func (c *checkCommand) Run(ctx context.Context, term *terminal) error {
 			}
 		}
 	}
+	if target.Token == "" && c.Config == "" && c.Account == "" && !ofDev(c.URL) {
+		return usage("the token (令牌) of the server is missing; give it with --token or in WECHAT_TOKEN")
+	}
 	account, err := target.account(term)
 	if err != nil {
 		return err
 	}
-	if err := mayReach(term.err, account.URL, c.AllowRemote); err != nil {
+	hintToken(term.err, account.Token)
+	dial, err := mayReach(term.err, account.URL, c.AllowRemote)
+	if err != nil {
 		return err
 	}
 	if _, err := simulator.New(simulator.Config{Account: account}); err != nil {
@@ -107,14 +113,14 @@ func (c *checkCommand) Run(ctx context.Context, term *terminal) error {
 	}
 	var junit *os.File
 	if c.JUnit != "" { // before the run, which may be long
-		if junit, err = os.Create(c.JUnit); err != nil {
-			return fmt.Errorf("the report cannot be written: %w", err)
+		if junit, err = os.OpenFile(c.JUnit, os.O_WRONLY|os.O_CREATE, 0o666); err != nil {
+			return usage("--junit: the report cannot be written: %w; name a file in a folder that is there and yours", err)
 		}
 		defer junit.Close()
 	}
 	progress := &checkProgress{w: term.err, on: isTerminal(term.err)}
 	report, err := conformance.Run(ctx, conformance.Config{
-		Account: account, Timeout: c.Timeout, SlowText: c.SlowText, Only: c.Only, Skip: c.Skip, Observed: progress.observed,
+		Account: account, Timeout: c.Timeout, SlowText: c.SlowText, Only: c.Only, Skip: c.Skip, Observed: progress.observed, DialContext: dial,
 	})
 	progress.end()
 	if report == nil {
@@ -122,14 +128,14 @@ func (c *checkCommand) Run(ctx context.Context, term *terminal) error {
 	}
 	// A report that was cut short by a signal is written all the same.
 	if junit != nil {
-		if err := errors.Join(report.WriteJUnit(junit, language), junit.Close()); err != nil {
+		if err := errors.Join(empty(junit), report.WriteJUnit(junit, language), junit.Close()); err != nil {
 			return fmt.Errorf("the report cannot be written: %w", err)
 		}
 	}
 	if c.JSON {
 		err = report.WriteJSON(term.out, language)
 	} else {
-		err = report.WriteText(term.out, conformance.TextOptions{Language: language, Color: colors(term), Verbose: c.Verbose})
+		err = report.WriteText(term.out, conformance.TextOptions{Language: language, Color: colors(term), Verbose: c.Verbose, Strict: c.Strict})
 	}
 	if err != nil {
 		return err
@@ -138,6 +144,30 @@ func (c *checkCommand) Run(ctx context.Context, term *terminal) error {
 		return errShown
 	}
 	return nil
+}
+
+// ofDev reports whether an address is that of `echostr dev`, whose token everybody knows.
+func ofDev(address string) bool {
+	if address == "" {
+		return true
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return false
+	}
+	known := []string{defaultURL}
+	if state, ok := runningDev(); ok {
+		known = append(known, state.URL)
+	}
+	return slices.ContainsFunc(known, func(dev string) bool { return strings.HasPrefix(dev, u.Scheme+"://"+u.Host+"/") })
+}
+
+// empty removes what an earlier run has left in a file.
+func empty(f *os.File) error {
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return err
+	}
+	return f.Truncate(0)
 }
 
 // language is that of the flag or, as other programs find it, of the environment.

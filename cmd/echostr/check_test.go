@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -33,16 +32,16 @@ func TestCheck(t *testing.T) {
 	}
 
 	// Without a URL it is the running dev.
-	got = checkIn(t, []string{"LANG=C", "LC_ALL=zh_CN.UTF-8"}, "--only=messages,time", "-v")
+	got = checkIn(t, []string{"LANG=C", "LC_ALL=zh_CN.UTF-8"}, "--only=messages,time", "-v", "--timeout=30s")
 	if got.code != 0 || !strings.Contains(got.out, "没有失败的检查") || !strings.Contains(got.out, "shortvideo") || strings.Contains(got.out, "forged") {
 		t.Errorf("%d %s\n%s", got.code, got.err, got.out)
 	}
 	// LC_ALL comes before LANG.
-	if got = checkIn(t, []string{"LANG=zh_CN.UTF-8", "LC_ALL=C"}, url, "--only=time"); !strings.Contains(got.out, "nothing failed") {
+	if got = checkIn(t, []string{"LANG=zh_CN.UTF-8", "LC_ALL=C"}, url, "--only=time", "--timeout=30s"); !strings.Contains(got.out, "nothing failed") {
 		t.Errorf("%d %s\n%s", got.code, got.err, got.out)
 	}
 
-	junit := filepath.Join(t.TempDir(), "report.xml")
+	junit := write(t, "report.xml", strings.Repeat("the report of an earlier run\n", 1000))
 	got = checkIn(t, nil, url, "--only=methods", "--json", "--junit", junit)
 	var report struct {
 		OK      bool
@@ -64,7 +63,7 @@ func TestCheck(t *testing.T) {
 		{url + "x", "check the path"},
 		{url + " --token abcdef0123456789", "--token"},
 		{url + " --mode safe", "the token (令牌) is right, but the push of a text was refused with status 403; make --mode"},
-		{"http://127.0.0.1:1/wx", "start the server, or check the URL"},
+		{"http://127.0.0.1:1/wx --token T0ken", "start the server, or check the URL"},
 	} {
 		got := checkIn(t, nil, strings.Fields(test.args)...)
 		if got.code != exitFailed || !strings.Contains(got.out, "stopped: ") || !strings.Contains(got.out, test.want) || strings.Contains(got.out, "skipped") {
@@ -99,7 +98,7 @@ func TestCheckBroken(t *testing.T) {
 	if got := checkIn(t, nil, args...); got.code != 0 {
 		t.Errorf("advice: %d\n%s", got.code, got.out)
 	}
-	if got := checkIn(t, nil, append(args, "--strict")...); got.code != exitFailed {
+	if got := checkIn(t, nil, append(args, "--strict")...); got.code != exitFailed || !strings.Contains(got.out, "1 check came to advice, and --strict counts that") {
 		t.Errorf("advice with --strict: %d\n%s", got.code, got.out)
 	}
 }
@@ -110,7 +109,10 @@ func TestCheckUsage(t *testing.T) {
 		{"--mode=secret", "plain, compatible or safe"},
 		{"--lang=fr", "en or zh"},
 		{"--timeout=1ms", "between 100ms and 1m"},
-		{"--only=nothing http://127.0.0.1:1/", "`echostr check --list`"},
+		{"--only=nothing http://127.0.0.1:1/ --token=T0ken", "`echostr check --list`"},
+		{"--only=forged/stale --skip=forged http://127.0.0.1:1/ --token=T0ken", "no check is left"},
+		{"http://127.0.0.1:1/", "the token (令牌) of the server is missing"},
+		{"http://127.0.0.1:1/ --token=T0ken --junit=" + t.TempDir() + "/none/report.xml", "--junit"},
 		{"http://example.com/wx --token=T0ken", "--allow-remote"},
 		{"127.0.0.1:8000/wx --token=T0ken", "is not an address like"},
 		{"http://127.0.0.1:1/ --token=T0ken --mode=safe", "AppID"},
@@ -135,7 +137,7 @@ func TestE2ECheck(t *testing.T) {
 		t.Run(a.URL, func(t *testing.T) {
 			t.Parallel()
 			env := []string{"WECHAT_TOKEN=" + a.Token, "WECHAT_ENCODING_AES_KEY=" + a.EncodingAESKey, "WECHAT_APP_ID=" + a.AppID, "LANG=zh_CN.UTF-8", "LC_ALL="}
-			check := launch(t, env, binary(t, "echostr"), "check", base+"/wx/"+a.URL, "--mode", string(a.Mode), "--strict", "--skip=time", "--timeout=15s")
+			check := launch(t, env, binary(t, "echostr"), "check", base+"/wx/"+a.URL, "--mode", string(a.Mode), "--strict", "--skip=time", "--timeout=30s")
 			if code := check.wait(t); code != 0 || !strings.Contains(check.String(), "全部通过") {
 				t.Errorf("exit code %d", code)
 			}

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -47,6 +46,9 @@ func (c *devCommand) Run(ctx context.Context, term *terminal) (err error) {
 			return usage("%s can be reached from outside, and everybody knows the token of the development account; use 127.0.0.1, or `echostr serve` with an account of your own", address)
 		}
 	}
+	if !c.Simulator && (c.Record != "" || len(c.Fault) > 0) {
+		return usage("--record and --fault are the simulator's; leave --no-simulator out, or them")
+	}
 	cfg := config.Development()
 	cfg.Listen, cfg.Admin = c.Listen, c.Admin
 	cfg.Log.Level = config.LogLevel(c.LogLevel)
@@ -55,7 +57,7 @@ func (c *devCommand) Run(ctx context.Context, term *terminal) (err error) {
 	a.OriginalID = "" // captured pushes of any account are welcome
 	var w *world
 	if c.Simulator {
-		if w, err = c.open(c.Page); err != nil {
+		if w, err = c.open(term, c.Page, dialHere); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, w.close()) }()
@@ -242,16 +244,6 @@ func (c *devCommand) welcome(term *terminal, cfg *config.Config, state devState)
 	try(push+" subscribe --scene 123123", "followed by a QR code (扫码关注)")
 	try(programName()+" turn ls", "what has arrived (收到的消息)")
 	fmt.Fprintf(w, "\nEverybody knows this token: keep it from real accounts (切勿用于真实公众号). Ctrl-C stops.\n\n")
-}
-
-// onLoopback reports whether only this machine reaches the address.
-func onLoopback(address string) bool {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return true // the server says what is wrong
-	}
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 // programName is how the user calls this program.

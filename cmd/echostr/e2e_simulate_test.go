@@ -144,7 +144,7 @@ func TestSimulate(t *testing.T) {
 	send(0)
 	act("再见")
 	state := ""
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 		state = fetch(t, "GET", base+"/api/state", "", nil)
 		if strings.Contains(state, "你说：你好") && strings.Contains(state, "你说：再见") && strings.Contains(state, "客服") {
 			break
@@ -153,11 +153,15 @@ func TestSimulate(t *testing.T) {
 			t.Fatalf("the chat is not in\n%s", state)
 		}
 	}
-	if code, _ := p.terminate(t); code != 0 {
+	if code := p.terminate(t); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	if strings.Contains(p.String(), "simulatedsecret") || strings.Contains(p.String(), simulatedToken) {
 		t.Errorf("there is a secret in\n%s", p)
+	}
+
+	if want := "Wrote 2 messages to " + file; !strings.Contains(p.String(), want) {
+		t.Errorf("no %q in\n%s", want, p)
 	}
 
 	// The recording.
@@ -201,7 +205,7 @@ func TestSimulateLater(t *testing.T) {
 	go http.Serve(l, server.Config.Handler)
 	t.Cleanup(func() { l.Close() })
 	p.waitFor(t, `(The server runs now. .*接入验证成功)`)
-	if code, _ := p.terminate(t); code != 0 {
+	if code := p.terminate(t); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 }
@@ -243,7 +247,7 @@ func TestDevPage(t *testing.T) {
 		var users struct{ Data struct{ OpenID []string } }
 		fetch(t, "GET", base+"/cgi-bin/user/get?access_token="+token, "", &users)
 		fetch(t, "POST", base+"/api/act", `{"account":"`+config.DevelopmentAppID+`","user":"`+users.Data.OpenID[0]+`","action":"text","text":"你好"}`, nil)
-		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 			var state any
 			text := fetch(t, "GET", base+"/api/state", "", &state)
 			if strings.Contains(text, `"way":"passive"`) {
@@ -253,7 +257,7 @@ func TestDevPage(t *testing.T) {
 				t.Fatalf("%s: no answer in\n%s", mode, text)
 			}
 		}
-		if code, _ := dev.terminate(t); code != 0 {
+		if code := dev.terminate(t); code != 0 {
 			t.Errorf("%s: exit code %d", mode, code)
 		}
 	}
@@ -272,14 +276,21 @@ func TestSimulatorUsage(t *testing.T) {
 		"simulate --callback http://127.0.0.1:1/wx --token abc --mode safe --listen 127.0.0.1:0":     "EncodingAESKey",
 		"simulate --callback http://127.0.0.1:1/wx --token abc --kind test":                          "--kind",
 		"simulate --callback http://127.0.0.1:1/wx --token abc --fault x --listen 127.0.0.1:0":       "custom/send=45015*2",
+		"simulate --callback http://127.0.0.1:1/wx --token abc --users 小明,小红,小明":                     "has 小明 twice",
+		"simulate --callback http://127.0.0.1:1/wx --token abc --pushes 9 --listen 127.0.0.1:0":      "--pushes lies between 1 and 5",
 		"simulate --callback http://127.0.0.1:1/wx --token abc --pushes 0 --listen 127.0.0.1:0":      "--pushes lies between",
 		"simulate --callback http://127.0.0.1:1/wx --token abc --listen 127.0.0.1:0 --record " + old: "there is a file",
 		"dev --page 0.0.0.0:8090":                               "can be reached from outside",
 		"dev --listen 127.0.0.1:0 --page 127.0.0.1:0 --fault x": "custom/send=45015*2",
-		"replay":              "file",
-		"replay none.json":    "the recording cannot be read",
-		"replay " + old:       "this is not a recording",
-		"replay x --pushes 0": "--pushes",
+		"replay":                 "file",
+		"replay none.json":       "the recording cannot be read",
+		"replay " + old:          "this is not a recording",
+		"replay x --pushes 0":    "--pushes",
+		"replay x --pushes 9":    "--pushes",
+		"push text x --pushes 9": "--pushes lies between 1 and 5",
+		"dev --pushes 9":         "--pushes lies between 1 and 5",
+		"dev --no-simulator --record " + old + ".new":  "leave --no-simulator out",
+		"dev --no-simulator --fault custom/send=45015": "leave --no-simulator out",
 	} {
 		if got := execute(t, "", strings.Fields(args)...); got.code != 2 || !strings.Contains(got.err, want) {
 			t.Errorf("%s: %+v, want %q", args, got, want)

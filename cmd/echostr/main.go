@@ -27,6 +27,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/echostr/echostr/internal/config"
+	"github.com/echostr/echostr/internal/tty"
 	"github.com/echostr/echostr/server"
 	"github.com/echostr/echostr/store/sqlite"
 )
@@ -177,7 +178,7 @@ func (t *terminal) report(err error) int {
 		return exitConfig
 	}
 	if !errors.Is(err, errShown) {
-		fmt.Fprintf(t.err, "echostr: %s\n", printable(err.Error()))
+		fmt.Fprintf(t.err, "echostr: %s\n", tty.Printable(err.Error()))
 	}
 	if _, ok := errors.AsType[usageError](err); ok {
 		return exitUsage

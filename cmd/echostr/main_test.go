@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/echostr/echostr/internal/config"
+	"github.com/echostr/echostr/internal/tty"
 	"github.com/echostr/echostr/server"
 	"github.com/echostr/echostr/store"
 )
@@ -339,10 +340,10 @@ func TestTable(t *testing.T) {
 
 func TestPrintable(t *testing.T) {
 	t.Parallel()
-	if got := printable("a\x1b[2J\x07\tb\r\n\u202e早\xff"); got != "a\ufffd[2J\ufffd\tb\ufffd\n\ufffd早\ufffd" {
+	if got := tty.Printable("a\x1b[2J\x07\tb\r\n\u202e早\xff"); got != "a\ufffd[2J\ufffd\tb\ufffd\n\ufffd早\ufffd" {
 		t.Errorf("%q", got)
 	}
-	if got := oneLine("一二三\n四五六七", 9); got != "一二三 …" || width(got) > 9 {
+	if got := oneLine("一二三\n四五六七", 9); got != "一二三 …" || tty.Width(got) > 9 {
 		t.Errorf("%q", got)
 	}
 }

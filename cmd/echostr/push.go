@@ -12,6 +12,7 @@ import (
 
 	"github.com/echostr/echostr/callback"
 	"github.com/echostr/echostr/internal/config"
+	"github.com/echostr/echostr/internal/tty"
 	"github.com/echostr/echostr/simulator"
 )
 
@@ -40,7 +41,7 @@ type pushCommand struct {
 	Keep        bool    `help:"FILE: keep its MsgId and CreateTime, byte for byte." group:"message"`
 
 	Once             bool          `help:"Push once, without retries." group:"rules"`
-	Pushes           int           `default:"3" placeholder:"N" help:"How often WeChat pushes in all: 3 or 4 (${default})." group:"rules"`
+	Pushes           int           `default:"3" placeholder:"N" help:"How often WeChat pushes in all: 3 or 4; 1 to 5 are taken (${default})." group:"rules"`
 	Repeat           int           `placeholder:"N" help:"Send the same message N more times after its answer, as duplicates." group:"rules"`
 	Fresh            bool          `help:"Sign every retry anew." group:"rules"`
 	WaitAfterFailure bool          `help:"Retry what failed at once only when its 5 s have passed." group:"rules"`
@@ -79,8 +80,11 @@ func (c *pushCommand) Run(ctx context.Context, term *terminal) error {
 	if c.Kind != "" && c.Check {
 		return usage("--check sends no message; leave %q out", c.Kind)
 	}
-	if c.Pushes < 1 || c.Pushes > 10 || c.Repeat < 0 || c.Timeout < time.Millisecond {
-		return usage("--pushes lies between 1 and 10, --repeat is not negative, and --timeout is at least 1ms")
+	if err := checkPushes(c.Pushes); err != nil {
+		return err
+	}
+	if c.Repeat < 0 || c.Timeout < time.Millisecond {
+		return usage("--repeat is not negative, and --timeout is at least 1ms")
 	}
 	if !slices.Contains([]string{"", "plain", "compatible", "safe"}, c.Mode) {
 		return usage("--mode is plain, compatible or safe, and not %q", c.Mode)
@@ -89,6 +93,7 @@ func (c *pushCommand) Run(ctx context.Context, term *terminal) error {
 	if err != nil {
 		return err
 	}
+	hintToken(term.err, account.Token)
 	p := &pushPrinter{w: term.out, quiet: c.JSON, timeout: c.Timeout}
 	wechat, err := simulator.New(simulator.Config{
 		Account: account,
@@ -256,7 +261,7 @@ func (c *pushCommand) check(ctx context.Context, term *terminal, wechat *simulat
 			return err
 		}
 	} else {
-		fmt.Fprintf(term.out, "check of the URL (接入验证): %s\n%s\n", a.URL, printable(result.String()))
+		fmt.Fprintf(term.out, "check of the URL (接入验证): %s\n%s\n", addressOf(a.URL), tty.Printable(result.String()))
 		if hint := c.hint(result.OK(), result.Push); hint != "" {
 			fmt.Fprintf(term.out, "hint: %s\n", hint)
 		}

@@ -42,7 +42,7 @@ func (o *output) String() string {
 func (o *output) waitFor(t *testing.T, expression string) string {
 	t.Helper()
 	re := regexp.MustCompile(expression)
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if m := re.FindStringSubmatch(o.String()); m != nil {
 			return m[len(m)-1]
 		}
@@ -400,7 +400,7 @@ func TestPushVerdicts(t *testing.T) {
 		{"500 four times", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, []string{"--pushes=4"}, 1, "all 4 pushes failed"},
 		{"500 once", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, []string{"--once"}, 1, "the push failed"},
 		{"hangs", func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body); <-r.Context().Done() }, []string{"--timeout=50ms"}, 1, "no answer in 50ms, cut (超时断开)"},
-		{"403", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(403) }, []string{"--once"}, 1, "GET /api/v1/refusals"},
+		{"403", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(403) }, []string{"--once"}, 1, "`echostr refusals`"},
 		{"a cut text", func(w http.ResponseWriter, r *http.Request) { answerText(w, r, strings.Repeat("字", 681)+"…") }, nil, 0, "(2046 bytes with … at the end: cut by the server?"},
 		{"wrong echostr", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }, []string{"--check"}, 1, "Token 验证失败"},
 		{"an escape sequence", func(w http.ResponseWriter, r *http.Request) { answerText(w, r, "a\u009bb") }, nil, 0, "text: a\ufffdb"},

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/echostr/echostr/internal/tty"
 	"github.com/echostr/echostr/simulator"
 )
 
@@ -26,7 +27,7 @@ func (p *pushPrinter) printf(format string, args ...any) {
 }
 
 func (p *pushPrinter) target(what string, a simulator.Account) {
-	p.printf("%s → %s (%s)\n\n", what, a.URL, modeName(string(a.Mode)))
+	p.printf("%s → %s (%s)\n\n", what, addressOf(a.URL), modeName(string(a.Mode)))
 }
 
 func (p *pushPrinter) started(push simulator.Push) {
@@ -94,7 +95,7 @@ func (p *pushPrinter) report(r *simulator.Report, err error) error {
 	v := r.Verdict
 	p.printf("\n")
 	if v.Reply != nil {
-		p.printf("reply (被动回复): %s\n", indent(printable(v.Reply.String())))
+		p.printf("reply (被动回复): %s\n", indent(tty.Printable(v.Reply.String())))
 		if n := len(v.Reply.Content); n > almostFull && strings.HasSuffix(v.Reply.Content, "…") {
 			p.printf("(%d bytes with … at the end: cut by the server? A text has 2048 at most, 疑似被截断)\n", n)
 		}
@@ -103,9 +104,9 @@ func (p *pushPrinter) report(r *simulator.Report, err error) error {
 	case simulator.SeesReply:
 		p.printf("the user sees: this reply (用户收到回复)\n")
 	case simulator.SeesFault:
-		p.printf("the user sees: 「%s」\nwhy: %s\n", simulator.FaultNotice, printable(v.Why))
+		p.printf("the user sees: 「%s」\nwhy: %s\n", simulator.FaultNotice, tty.Printable(v.Why))
 	case simulator.SeesNothing:
-		p.printf("the user sees: nothing (用户收不到回复)\nwhy: %s\n", printable(v.Why))
+		p.printf("the user sees: nothing (用户收不到回复)\nwhy: %s\n", tty.Printable(v.Why))
 	}
 	if v.Sees != simulator.SeesFault && !v.OK() {
 		p.printf("wrong all the same: %s\n", v.Problem)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/echostr/echostr/internal/config"
+	"github.com/echostr/echostr/internal/tty"
 	"github.com/echostr/echostr/simulator"
 )
 
@@ -23,12 +24,12 @@ type replayCommand struct {
 	AllowRemote    bool   `help:"Let the server be on another machine." group:"server"`
 
 	Exact  bool `help:"Send the same bytes with their old signatures, MsgIds and times. Needs no token." group:"message"`
-	Pushes int  `default:"3" placeholder:"N" help:"How often WeChat pushes in all: 3 or 4 (${default})." group:"rules"`
+	Pushes int  `default:"3" placeholder:"N" help:"How often WeChat pushes in all: 3 or 4; 1 to 5 are taken (${default})." group:"rules"`
 	JSON   bool `name:"json" help:"Print JSON." group:"rules"`
 }
 
 func (c *replayCommand) Help() string {
-	return `A recording is saved on the page of the simulator, or by --record. Its messages are sent one after the other, as new ones with a MsgId, a CreateTime and signatures of now, and the answers are compared: what the user would see, and every part of the reply but its CreateTime.
+	return `A recording is saved on the page of the simulator, or by --record of simulate and dev; it has the messages of the page, and not those of echostr push. Its messages are sent one after the other, as new ones with a MsgId, a CreateTime and signatures of now, and the answers are compared: what the user would see, and every part of the reply but its CreateTime.
 
 Exit codes: 0 all answers are the same, 1 an answer is different, 2 wrong command line or no recording.
 
@@ -39,8 +40,8 @@ Examples:
 }
 
 func (c *replayCommand) Run(ctx context.Context, term *terminal) error {
-	if c.Pushes < 1 || c.Pushes > 10 {
-		return usage("--pushes lies between 1 and 10")
+	if err := checkPushes(c.Pushes); err != nil {
+		return err
 	}
 	recording, err := c.read(term)
 	if err != nil {
@@ -50,14 +51,16 @@ func (c *replayCommand) Run(ctx context.Context, term *terminal) error {
 	if err != nil {
 		return err
 	}
-	if err := mayReach(term.err, account.URL, c.AllowRemote); err != nil {
+	hintToken(term.err, account.Token)
+	dial, err := mayReach(term.err, account.URL, c.AllowRemote)
+	if err != nil {
 		return err
 	}
 	if !c.JSON {
-		fmt.Fprintf(term.out, "%d messages → %s (%s)\n\n", len(recording.Exchanges), account.URL, modeName(string(account.Mode)))
+		fmt.Fprintf(term.out, "%d messages → %s (%s)\n\n", len(recording.Exchanges), addressOf(account.URL), modeName(string(account.Mode)))
 	}
 	all, err := simulator.Replay(ctx, recording, simulator.ReplayConfig{
-		Account: account, Exact: c.Exact, Rules: simulator.Rules{Pushes: c.Pushes},
+		Account: account, Exact: c.Exact, Rules: simulator.Rules{Pushes: c.Pushes}, DialContext: dial,
 	})
 	if err != nil && len(all) == 0 {
 		if ctx.Err() == nil {
@@ -156,7 +159,7 @@ func (c *replayCommand) print(term *terminal, all []simulator.Replayed) (differe
 		if !row.Same {
 			same = "different (不同)"
 		}
-		table.add(strconv.Itoa(i+1), oneLine(row.Summary, 40), strconv.Itoa(row.Pushes), row.Before, row.Now, same)
+		table.add(strconv.Itoa(i+1), oneLine(row.Summary, 40), strconv.Itoa(row.Pushes), oneLine(row.Before, 20), row.Now, same)
 	}
 	table.write(term.out)
 	for i, row := range rows {
@@ -165,10 +168,10 @@ func (c *replayCommand) print(term *terminal, all []simulator.Replayed) (differe
 		}
 		fmt.Fprintf(term.out, "\n%d  %s\n", i+1, oneLine(row.Summary, 100))
 		for _, d := range row.Differences {
-			fmt.Fprintf(term.out, "   %s\n", strings.ReplaceAll(printable(d), "\n", "\n   "))
+			fmt.Fprintf(term.out, "   %s\n", strings.ReplaceAll(tty.Printable(d), "\n", "\n   "))
 		}
 		if row.Why != "" {
-			fmt.Fprintf(term.out, "   %s\n", printable(row.Why))
+			fmt.Fprintf(term.out, "   %s\n", tty.Printable(row.Why))
 		}
 	}
 	fmt.Fprintf(term.out, "\n%d the same (一致), %d different (不同)\n", len(all)-different, different)

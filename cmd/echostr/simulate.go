@@ -4,11 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/netip"
-	"net/url"
-	"strings"
 	"time"
 
+	"github.com/echostr/echostr/internal/tty"
 	"github.com/echostr/echostr/simulator"
 )
 
@@ -50,10 +48,12 @@ func (c *simulateCommand) Run(ctx context.Context, term *terminal) error {
 	case !onLoopback(c.Listen):
 		return usage("%s can be reached from outside, and whoever reaches the simulator can send anything to the server; use 127.0.0.1", c.Listen)
 	}
-	if err := mayReach(term.err, c.Callback, c.AllowRemote); err != nil {
+	dial, err := mayReach(term.err, c.Callback, c.AllowRemote)
+	if err != nil {
 		return err
 	}
-	w, err := c.open(c.Listen)
+	hintToken(term.err, c.Token)
+	w, err := c.open(term, c.Listen, dial)
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (c *simulateCommand) welcome(term *terminal, w *world) {
 	out := term.out
 	fmt.Fprintf(out, "\n  %s   ← open this (在浏览器中打开)\n\n", w.URL)
 	facts := newTable()
-	facts.add("  Server (服务器地址)", c.Callback)
+	facts.add("  Server (服务器地址)", addressOf(c.Callback))
 	facts.add("  Mode (消息加解密方式)", modeName(c.Mode))
 	facts.add("  Account (公众号)", kindName(config))
 	facts.add("  API (接口地址)", w.URL+"   in place of https://api.weixin.qq.com")
@@ -123,24 +123,7 @@ func aboutCheck(check *simulator.URLCheck) string {
 	if check.Problem == "echostr" {
 		text += "; often it is a message about a wrong signature, because the server has another token (令牌)"
 	}
-	return printable(text) + ".\nThe simulator goes on (模拟器继续运行); the page can check again."
-}
-
-// mayReach keeps pushes on this machine unless remote ones are allowed, which is then said.
-func mayReach(warnings io.Writer, callback string, allowed bool) error {
-	u, err := url.Parse(callback)
-	if err != nil || u.Host == "" {
-		return usage("%q is not an address like http://127.0.0.1:8000/wechat", callback)
-	}
-	ip, err := netip.ParseAddr(u.Hostname())
-	switch {
-	case err == nil && ip.Unmap().IsLoopback(), strings.EqualFold(u.Hostname(), "localhost"):
-		return nil
-	case !allowed:
-		return usage("%s is not on this machine; if it is yours and you mean it, add --allow-remote", u.Host)
-	}
-	fmt.Fprintf(warnings, "warning: messages go to %s, which is not on this machine (消息会发往其他机器)\n", printable(u.Host))
-	return nil
+	return tty.Printable(text) + ".\nThe simulator goes on (模拟器继续运行); the page can check again."
 }
 
 // kindName is the kind of an account in words.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/echostr/echostr/internal/config"
+	"github.com/echostr/echostr/internal/tty"
 	"github.com/echostr/echostr/server"
 	"github.com/echostr/echostr/store"
 )
@@ -193,7 +194,7 @@ func show(w io.Writer, turn *server.Turn) {
 	t.add("key", turn.Key)
 	t.add("account", turn.Account)
 	t.add("type", kindOf(turn))
-	t.add("user (OpenID)", dash(printable(turn.OpenID)))
+	t.add("user (OpenID)", dash(tty.Printable(turn.OpenID)))
 	t.add("received", turn.ReceivedAt.Local().Format("2006-01-02 15:04:05.000"))
 	if !turn.FinishedAt.IsZero() {
 		t.add("finished", turn.FinishedAt.Local().Format("2006-01-02 15:04:05.000")+", after "+elapsed(turn.FinishedAt.Sub(turn.ReceivedAt)))
@@ -224,10 +225,10 @@ func show(w io.Writer, turn *server.Turn) {
 		body = string(turn.RawBody)
 	}
 	if body != "" {
-		fmt.Fprintf(w, "\nmessage (消息)\n%s\n", strings.TrimRight(printable(body), "\n"))
+		fmt.Fprintf(w, "\nmessage (消息)\n%s\n", strings.TrimRight(tty.Printable(body), "\n"))
 	}
 	if turn.Reply != "" {
-		fmt.Fprintf(w, "\nreply (被动回复)\n%s\n", strings.TrimRight(printable(turn.Reply), "\n"))
+		fmt.Fprintf(w, "\nreply (被动回复)\n%s\n", strings.TrimRight(tty.Printable(turn.Reply), "\n"))
 	}
 }
 

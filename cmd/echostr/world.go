@@ -10,11 +10,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/echostr/echostr/internal/tty"
 	"github.com/echostr/echostr/simulator"
 	"github.com/echostr/echostr/simulator/page"
 )
@@ -22,13 +24,13 @@ import (
 // worldFlags say how the simulator behaves, in `echostr simulate` and in `echostr dev`.
 type worldFlags struct {
 	Users            []string `default:"小明,小红" placeholder:"NAMES" help:"Who follows the account at the beginning (${default})." group:"simulator"`
-	Pushes           int      `default:"3" placeholder:"N" help:"How often WeChat pushes in all: 3 or 4 (${default})." group:"simulator"`
+	Pushes           int      `default:"3" placeholder:"N" help:"How often WeChat pushes in all: 3 or 4; 1 to 5 are taken (${default})." group:"simulator"`
 	FreshRetries     bool     `help:"Sign every retry anew." group:"simulator"`
 	WaitAfterFailure bool     `help:"Retry what failed at once only when its 5 s have passed." group:"simulator"`
 	EventFaultNotice bool     `help:"Show the fault notice after events, too." group:"simulator"`
 	MarkFail         int      `placeholder:"N" help:"Leave the server alone for a minute after N failed pushes in a row." group:"simulator"`
 	Fault            []string `sep:"none" placeholder:"PATH=WHAT" help:"Let calls of the API go wrong, such as custom/send=45015*2, token=-1, *=3s, custom/send=lose*1, menu=html. Repeatable." group:"simulator"`
-	Record           string   `placeholder:"FILE" help:"At the end, write the last 500 messages and their answers to a new file, for echostr replay." group:"simulator"`
+	Record           string   `placeholder:"FILE" help:"At the end, write the last 500 messages of the page and their answers to a new file, for echostr replay. What echostr push sends is not among them." group:"simulator"`
 }
 
 // world is a running simulator: the page and WeChat's API at one address.
@@ -37,16 +39,26 @@ type world struct {
 	official *simulator.Official
 	URL      string
 
+	out      io.Writer // where close says what was recorded
 	listener net.Listener
 	server   *http.Server
 	cancel   context.CancelFunc // ends what users are doing
 	record   *os.File
 }
 
-// open makes the simulator, listening and not serving yet, and without an account.
-func (f *worldFlags) open(address string) (*world, error) {
-	if f.Pushes < 1 || f.Pushes > 10 || f.MarkFail < 0 {
-		return nil, usage("--pushes lies between 1 and 10, and --mark-fail is not negative")
+// open makes the simulator, listening and not serving yet, and without an account. It pushes
+// over connections that dial makes.
+func (f *worldFlags) open(term *terminal, address string, dial dialFunc) (*world, error) {
+	if err := checkPushes(f.Pushes); err != nil {
+		return nil, err
+	}
+	if f.MarkFail < 0 {
+		return nil, usage("--mark-fail is not negative")
+	}
+	for i, name := range f.Users {
+		if f.Users[i] = strings.TrimSpace(name); f.Users[i] != "" && slices.Contains(f.Users[:i], f.Users[i]) {
+			return nil, usage("--users has %s twice; give every user a name of its own", f.Users[i])
+		}
 	}
 	var faults []simulator.Fault
 	for _, text := range f.Fault {
@@ -54,13 +66,16 @@ func (f *worldFlags) open(address string) (*world, error) {
 		if err != nil {
 			return nil, usageError{withoutPackage(err)}
 		}
+		if len(fault.Calls()) == 0 {
+			fmt.Fprintf(term.err, "warning: no call of the API here is meant by --fault %s (没有匹配的接口)%s\n", tty.Printable(text), nearCalls(fault.Path))
+		}
 		faults = append(faults, fault)
 	}
 	l, err := listenNext(address)
 	if err != nil {
 		return nil, err
 	}
-	w := &world{listener: l, URL: "http://" + l.Addr().String()}
+	w := &world{out: term.out, listener: l, URL: "http://" + l.Addr().String()}
 	if f.Record != "" {
 		if w.record, err = os.OpenFile(f.Record, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
 			l.Close()
@@ -70,7 +85,7 @@ func (f *worldFlags) open(address string) (*world, error) {
 			return nil, usage("--record: the file cannot be made: %w", err)
 		}
 	}
-	w.platform = simulator.NewPlatform(simulator.PlatformConfig{BaseURL: w.URL, Rules: simulator.Rules{
+	w.platform = simulator.NewPlatform(simulator.PlatformConfig{BaseURL: w.URL, DialContext: dial, Rules: simulator.Rules{
 		Pushes: f.Pushes, FreshRetries: f.FreshRetries, WaitAfterFailure: f.WaitAfterFailure,
 		EventFaultNotice: f.EventFaultNotice, MarkFail: f.MarkFail,
 	}})
@@ -89,7 +104,7 @@ func (w *world) add(c simulator.OfficialConfig, users []string) error {
 	}
 	w.official = o
 	for _, name := range users {
-		if name = strings.TrimSpace(name); name != "" {
+		if name != "" {
 			o.AddFollower(name)
 		}
 	}
@@ -129,10 +144,19 @@ func (w *world) close() error {
 	if w.record == nil {
 		return nil
 	}
-	err := w.platform.Record().Write(w.record)
+	recording := w.platform.Record()
+	if len(recording.Exchanges) == 0 {
+		w.discard()
+		if w.server != nil {
+			fmt.Fprintf(w.out, "No message was sent on the page, so %s was not written (没有消息，未写入文件).\n", w.record.Name())
+		}
+		return nil
+	}
+	err := recording.Write(w.record)
 	if err = errors.Join(err, w.record.Close()); err != nil {
 		return fmt.Errorf("--record: the recording could not be written to %s: %w", filepath.Base(w.record.Name()), err)
 	}
+	fmt.Fprintf(w.out, "Wrote %d messages to %s (已写入消息).\n", len(recording.Exchanges), w.record.Name())
 	return nil
 }
 

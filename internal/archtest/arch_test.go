@@ -90,6 +90,7 @@ func TestImports(t *testing.T) {
 		{"root: standard library only", func(p string) bool { return p == module }, standardOnly},
 		{"wxcrypt: standard library only", never("wxcrypt"), standardOnly},
 		{"internal/histogram: standard library only", never("internal/histogram"), standardOnly},
+		{"internal/tty: standard library only", never("internal/tty"), standardOnly},
 		{"callback: x/sync and x/time at most", never("callback"), func(p string) bool {
 			return foreign(packages, p, "golang.org/x/sync", "golang.org/x/time") || under(p, "server", "cmd", "simulator", "wxapi", "internal/config")
 		}},

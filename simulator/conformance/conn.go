@@ -117,7 +117,8 @@ func slowEnd(ctx context.Context, p *probe) finding {
 	}
 }
 
-// endless finds how much of a body the server takes. R-ORDER-LIMIT
+// endless finds how much of a body the server takes. A proxy may refuse it at once and
+// swallow the rest, so that its answer is not lost. R-ORDER-LIMIT
 func endless(ctx context.Context, p *probe) finding {
 	conn, err := p.open(ctx)
 	if err != nil {
@@ -126,24 +127,43 @@ func endless(ctx context.Context, p *probe) finding {
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	conn.SetDeadline(time.Now().Add(2 * p.cfg.Timeout))
-	go io.Copy(io.Discard, conn) // an answer must not be in the way
+	refused := make(chan struct{})
+	go func() {
+		in := bufio.NewReader(conn)
+		if resp, err := http.ReadResponse(in, nil); err == nil && resp.StatusCode >= 400 {
+			close(refused)
+		}
+		io.Copy(io.Discard, in) // what else comes must not be in the way
+	}()
 	head, _ := p.head("Transfer-Encoding: chunked")
 	const limit, size = 64 << 20, 64 << 10
 	chunk := []byte(fmt.Sprintf("%x\r\n%s\r\n", size, strings.Repeat("x", size)))
+	_, err = io.WriteString(conn, head)
 	taken := 0
-	if _, err = io.WriteString(conn, head); err == nil {
-		for taken < limit && err == nil {
-			if _, err = conn.Write(chunk); err == nil {
-				taken += size
-			}
+	for ; err == nil && taken < limit && !closed(refused); taken += size {
+		_, err = conn.Write(chunk)
+	}
+	if err == nil && taken >= limit {
+		select {
+		case <-refused: // it was on its way
+		case <-time.After(p.cfg.Timeout / 20):
 		}
 	}
 	conn.Close()
 	if f := p.survives(ctx); f.outcome != Pass {
 		return f
 	}
-	if taken >= limit {
+	if err == nil && !closed(refused) {
 		return p.wrong(say("it took all of them", "它全都读了"))
 	}
 	return finding{}
+}
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }

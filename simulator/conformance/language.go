@@ -1,6 +1,9 @@
 package conformance
 
-import "fmt"
+import (
+	"fmt"
+	"net/http"
+)
 
 // Language is a language that reports can be written in.
 type Language string
@@ -64,4 +67,28 @@ var problemsZH = map[string]string{
 	"articles":       "图文的篇数不对：回复消息只能一篇，回复事件最多八篇，并且要与 ArticleCount 一致",
 	"mark-fail":      "连续失败太多次，暂时不再推送",
 	"stopped":        "检查中途停止了",
+}
+
+// connectZH is what to do when there is no connection.
+var connectZH = map[string]string{
+	"refused": "请先启动服务器，或检查 URL",
+	"tls":     "请检查端口，以及 URL 以 http:// 还是 https:// 开头；证书要由公共 CA 签发、包含完整证书链（fullchain），并且属于这个域名",
+}
+
+// statusZH is what to do about a status other than 200, or otherwise if that does not tell,
+// as the simulator says it in English.
+func statusZH(status int, method, otherwise string) string {
+	switch {
+	case status == http.StatusUnauthorized, status == http.StatusForbidden:
+		return "服务器拒绝了它，因为令牌（Token）、消息加解密方式、密钥或时钟不一致；原因在服务器的日志里，如果是 Echostr，可用 `echostr refusals` 查看"
+	case status == http.StatusNotFound:
+		return "这个路径上没有服务；请检查 URL，如果是 Echostr，以 /wx/{账号名} 结尾"
+	case status == http.StatusMethodNotAllowed, status == http.StatusNotImplemented:
+		return "这个路径不接受 " + method + "，不是接收消息的服务；请检查 URL"
+	case status == http.StatusBadGateway, status == http.StatusServiceUnavailable, status == http.StatusGatewayTimeout:
+		return "前面的代理找不到服务器，或者等不及了；请检查服务器是否在运行，代理的超时（proxy_read_timeout）是否大于 10 秒"
+	case status >= 300 && status < 400:
+		return "这是重定向，微信不会跟随；请填写最终的 URL"
+	}
+	return otherwise
 }

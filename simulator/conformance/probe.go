@@ -65,6 +65,8 @@ type finding struct {
 	rule    string // if it is not that of the check
 	problem string // of the verdict
 	why     Text
+	// undecided says that what the check is about cannot be seen.
+	undecided bool
 }
 
 // wrong is a finding on the level of the check.
@@ -195,8 +197,15 @@ func (p *probe) judged(v simulator.Verdict) finding {
 		return finding{}
 	}
 	zh := problemsZH[v.Problem]
+	switch do := connectZH[v.Problem]; {
+	case do != "":
+		zh += "；" + do
+	case v.Problem == "timeout":
+		zh += "；请在 4.5 秒内应答，哪怕只是 success，结果用客服消息发送"
+	}
 	if n := len(p.pushes); v.Problem == "status" && n > 0 {
-		zh = fmt.Sprintf("状态码是 %d，微信只认 200", p.pushes[n-1].Status)
+		status := p.pushes[n-1].Status
+		zh = fmt.Sprintf("状态码是 %d：%s", status, statusZH(status, http.MethodPost, "微信只认 200，出了错也要以 200 应答"))
 	}
 	return finding{outcome: p.check.Level, rule: rulesOf[v.Problem], problem: v.Problem, why: Text{v.Why, zh}}
 }
@@ -253,11 +262,10 @@ func (p *probe) refused(ctx context.Context, r simulator.Request) finding {
 	switch {
 	case repliedTo(push):
 		return p.wrong(say("it was answered with a reply, as if WeChat had sent it", "服务器像对待微信的推送一样回复了它"))
+	case push.Outcome == simulator.Answered && push.Status/100 == 2:
+		return p.unclear(push)
 	case p.check.Level == Advice:
 		return finding{}
-	case push.Outcome == simulator.Answered && push.Status/100 == 2:
-		return advice(sayf("it was answered with status %d; that says nothing about whether it was handled, so refuse it with 403",
-			"应答的状态码是 %d，看不出是否处理了它；请用 403 拒绝", push.Status))
 	case push.Outcome == simulator.Answered && push.Status >= 500:
 		return advice(sayf("it was answered with status %d, as if the server had stumbled over it; refuse it with 403",
 			"应答的状态码是 %d，像是服务器出了错；请用 403 拒绝", push.Status))
@@ -267,20 +275,31 @@ func (p *probe) refused(ctx context.Context, r simulator.Request) finding {
 	return finding{}
 }
 
+// unclear is the advice about a push that WeChat has not made and that was answered as a
+// good one may be, without a reply.
+func (p *probe) unclear(push simulator.Push) finding {
+	f := advice(sayf("it was answered with status %d; that says nothing about whether it was handled, so refuse it with 403",
+		"应答的状态码是 %d，看不出是否处理了它；请用 403 拒绝", push.Status))
+	f.undecided = !p.base.replies // otherwise it would have got a reply, as other texts do
+	return f
+}
+
 // survives finds whether a good push is answered, after or beside what the check has done.
+// If only the reply is missing, the server may have replied to a user often enough.
 func (p *probe) survives(ctx context.Context) finding {
 	m := p.text(word())
 	m.FromUserName = newUser()
 	v := p.send(ctx, m).Verdict
-	if v.OK() && (v.Reply != nil || !p.base.replies) {
-		return finding{}
+	switch {
+	case !v.OK():
+		return finding{outcome: Fail, problem: v.Problem, why: Text{
+			"a good push was not answered any more: " + v.Why, "此后正常的推送得不到应答：" + problemsZH[v.Problem],
+		}}
+	case v.Reply == nil && p.base.replies:
+		return advice(say("a good push was answered without a reply, although the texts of before got one; look whether the server replies so often only",
+			"正常的推送有应答，却没有回复，而之前的文字都有；请看看服务器是否限制了回复的频率"))
 	}
-	f := finding{outcome: Fail, problem: v.Problem, why: say("a good push was not answered any more", "此后正常的推送得不到应答")}
-	if !v.OK() {
-		f.why.EN += ": " + v.Why
-		f.why.ZH += "：" + problemsZH[v.Problem]
-	}
-	return f
+	return finding{}
 }
 
 // endures makes a request and finds whether the server is still there. What it
@@ -296,7 +315,9 @@ func (p *probe) endures(ctx context.Context, r simulator.Request) finding {
 	return finding{}
 }
 
-// sign is the signature of some strings. R-SIG-HASH R-SIG-MSG
+// sign is the signature of some strings. Package simulator exports neither its signature nor
+// its envelope, since nobody who plays WeChat has a use for wrong ones; the checks need just
+// those, so sign and seal are written out here. R-SIG-HASH R-SIG-MSG
 func sign(parts ...string) string {
 	slices.Sort(parts)
 	sum := sha1.Sum([]byte(strings.Join(parts, "")))

@@ -27,7 +27,7 @@ type Config struct {
 	SlowText string
 	// Only names the checks that run: "forged", "forged/stale", or a pattern
 	// as of path.Match for both, "events/card*". Defaults to all. Skip names those that do not.
-	// Whether the server answers at all is always looked at first.
+	// Whether the server answers at all is always looked at first. That no check is left is an error.
 	Only, Skip []string
 
 	// DialContext makes the connections. Defaults to that of a net.Dialer.
@@ -103,6 +103,9 @@ type Result struct {
 	Rule string
 	// Why says what was seen, or why it was skipped. It is empty after Pass.
 	Why Text
+	// Undecided says of Advice that a forged push was answered just as a good one is, by a
+	// server that replies to neither, so that nobody can see whether it was handled.
+	Undecided bool
 	// Exchanges are the last requests of the check and their answers.
 	Exchanges []Exchange
 	Took      time.Duration
@@ -135,6 +138,17 @@ func (r *Report) Count(o Outcome) int {
 	n := 0
 	for i := range r.Results {
 		if r.Results[i].Outcome == o {
+			n++
+		}
+	}
+	return n
+}
+
+// Undecided is the number of results that are undecided. They are among those of Advice.
+func (r *Report) Undecided() int {
+	n := 0
+	for i := range r.Results {
+		if r.Results[i].Undecided {
 			n++
 		}
 	}
@@ -205,12 +219,15 @@ func selectChecks(only, skip []string) ([]Check, error) {
 			return nil, fmt.Errorf("conformance: no check matches %q; the groups are %s", pattern, strings.Join(groupNames(), ", "))
 		}
 	}
-	return slices.DeleteFunc(all, func(c Check) bool {
+	wanted := func(c Check) bool {
 		match := func(pattern string) bool { return matches(pattern, c) }
-		if c.ID() == checkRight || c.ID() == checkAnswer {
-			return false
-		}
-		return len(only) > 0 && !slices.ContainsFunc(only, match) || slices.ContainsFunc(skip, match)
+		return (len(only) == 0 || slices.ContainsFunc(only, match)) && !slices.ContainsFunc(skip, match)
+	}
+	if !slices.ContainsFunc(all, wanted) {
+		return nil, errors.New("conformance: no check is left, since all that are wanted are skipped as well")
+	}
+	return slices.DeleteFunc(all, func(c Check) bool {
+		return c.ID() != checkRight && c.ID() != checkAnswer && !wanted(c)
 	}), nil
 }
 
@@ -240,7 +257,7 @@ func (r *runner) run(ctx context.Context, c *Check) Result {
 	p := &probe{runner: r, check: c, user: newUser()}
 	f := c.run(ctx, p)
 	result.Took = time.Since(start)
-	result.Outcome, result.Why = f.outcome, f.why
+	result.Outcome, result.Why, result.Undecided = f.outcome, f.why, f.undecided
 	if f.rule != "" {
 		result.Rule = f.rule
 	}

@@ -156,6 +156,12 @@ func TestSelection(t *testing.T) {
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
+	if _, err := run([]string{"methods/P*"}, []string{"methods"}); err == nil || !strings.Contains(err.Error(), "no check is left") {
+		t.Errorf("all that is wanted is skipped: %v", err)
+	}
+	if got, err := run([]string{"address/right"}, nil); err != nil || len(got) != 2 {
+		t.Errorf("%v %v", got, err)
+	}
 	for _, wrong := range []string{"nothing", "forged/nothing", "[", "events/zz*"} {
 		if _, err := run([]string{wrong}, nil); err == nil || !strings.Contains(err.Error(), "the groups are address") {
 			t.Errorf("%s: %v", wrong, err)

@@ -7,9 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
+	"github.com/echostr/echostr/internal/tty"
 	"github.com/echostr/echostr/simulator"
 )
 
@@ -20,29 +19,33 @@ type TextOptions struct {
 	Color bool
 	// Verbose lists the checks that passed or were skipped, too.
 	Verbose bool
+	// Strict says that advice counts as failure, which the last line tells if there is some.
+	Strict bool
 }
 
 // modeNames are the modes as WeChat's console calls them.
 var modeNames = map[simulator.Mode]string{simulator.Plain: "明文模式", simulator.Compatible: "兼容模式", simulator.Safe: "安全模式"}
 
 // WriteText writes the report for people: a table by group, and what there is to
-// say about each failure and each advice. Bodies are cut at 1 KiB, and what could
+// say about each failure and each advice, once if several checks advise the same. Bodies are cut at 1 KiB, and what could
 // change a terminal is replaced.
 func (r *Report) WriteText(w io.Writer, o TextOptions) error {
 	t := &textWriter{report: r, o: o}
-	t.printf("%s (%s)\n\n", printable(r.URL), modeNames[r.Mode])
+	t.printf("%s (%s)\n\n", tty.Printable(r.URL), modeNames[r.Mode])
 	early := !r.Stopped.IsZero() && len(r.Results)-r.Count(Skipped) <= 2 // only the survey was made
+	t.brief = early                                                      // the first line has the cause, and what to do
 	if early {
 		t.end()
 	} else {
 		t.table()
 	}
-	for _, outcome := range []Outcome{Fail, Advice} {
-		for i := range r.Results {
-			if result := &r.Results[i]; result.Outcome == outcome && !(early && unanswered(result)) {
-				t.result(result)
-			}
+	for i := range r.Results {
+		if result := &r.Results[i]; result.Outcome == Fail && !(early && unanswered(result)) {
+			t.result(result)
 		}
+	}
+	for _, same := range r.advice() {
+		t.result(same...)
 	}
 	if !early {
 		t.skipped()
@@ -53,6 +56,26 @@ func (r *Report) WriteText(w io.Writer, o TextOptions) error {
 	return err
 }
 
+// advice are the results that are Advice, those that say the same together.
+func (r *Report) advice() [][]*Result {
+	var all [][]*Result
+	at := map[[2]Text]int{}
+	for i := range r.Results {
+		result := &r.Results[i]
+		if result.Outcome != Advice {
+			continue
+		}
+		says := [2]Text{result.Why, result.Check.Do}
+		n, ok := at[says]
+		if !ok {
+			n, at[says] = len(all), len(all)
+			all = append(all, nil)
+		}
+		all[n] = append(all[n], result)
+	}
+	return all
+}
+
 // unanswered reports whether a result is only that the server could not be reached.
 func unanswered(r *Result) bool {
 	return !slices.ContainsFunc(r.Exchanges, func(e Exchange) bool { return e.Outcome == simulator.Answered })
@@ -61,6 +84,7 @@ func unanswered(r *Result) bool {
 type textWriter struct {
 	report *Report
 	o      TextOptions
+	brief  bool // failures are shown without why, what to do and rule
 	b      strings.Builder
 }
 
@@ -85,13 +109,13 @@ func (t *textWriter) colored(o Outcome, s string) string {
 func (t *textWriter) table() {
 	widest := 0
 	for _, g := range Groups() {
-		widest = max(widest, cells(t.in(g.Title)))
+		widest = max(widest, tty.Width(t.in(g.Title)))
 	}
 	row := func(title string, count func(Outcome) string) {
 		t.printf("%s", pad(title, widest))
 		for o := Pass; o <= Skipped; o++ {
 			s := count(o)
-			t.printf("  %s%s", strings.Repeat(" ", max(0, 7-cells(s))), s)
+			t.printf("  %s%s", strings.Repeat(" ", max(0, 7-tty.Width(s))), s)
 		}
 		t.printf("\n")
 	}
@@ -125,20 +149,32 @@ func (t *textWriter) table() {
 	row(t.say("all", "合计"), func(o Outcome) string { return number(o, t.report.Count(o)) })
 }
 
-// result says what is wrong, with the requests and answers.
-func (t *textWriter) result(r *Result) {
-	t.printf("\n%s  %s  %s\n", t.colored(r.Outcome, t.in(r.Outcome.text())), r.Check.ID(), t.in(r.Check.Title))
-	label := func(en, zh, text string) { t.printf("  %s  %s\n", pad(t.say(en, zh), 4), printable(text)) }
-	label("why", "原因", t.in(r.Why))
-	label("do", "做法", t.in(r.Check.Do))
-	label("rule", "规则", r.Rule+" (docs/protocol.md)")
+// result says what is wrong, with the requests and answers. Of several results that say the
+// same it shows those of the first.
+func (t *textWriter) result(same ...*Result) {
+	r := same[0]
+	outcome := t.in(r.Outcome.text())
+	t.printf("\n%s  %s  %s\n", t.colored(r.Outcome, outcome), r.Check.ID(), t.in(r.Check.Title))
+	rules := []string{r.Rule}
+	for _, other := range same[1:] {
+		t.printf("%s  %s  %s\n", pad("", tty.Width(outcome)), other.Check.ID(), t.in(other.Check.Title))
+		if !slices.Contains(rules, other.Rule) {
+			rules = append(rules, other.Rule)
+		}
+	}
+	label := func(en, zh, text string) { t.printf("  %s  %s\n", pad(t.say(en, zh), 4), tty.Printable(text)) }
+	if !t.brief {
+		label("why", "原因", t.in(r.Why))
+		label("do", "做法", t.in(r.Check.Do))
+		label("rule", "规则", strings.Join(rules, ", ")+" (docs/protocol.md)")
+	}
 	var last []byte
 	for i, push := range r.Exchanges {
 		q := push.Request
 		if i > 0 && string(q.Body) == string(last) && q.Method == http.MethodPost {
 			t.printf("  → %s\n", t.say("the same again", "再次发送同样的请求"))
 		} else {
-			t.printf("  → %s %s\n", q.Method, printable(q.URL))
+			t.printf("  → %s %s\n", q.Method, tty.Printable(q.URL))
 			t.body(q.Body)
 			t.inside(push.Sent)
 		}
@@ -154,14 +190,14 @@ func (t *textWriter) answer(push simulator.Push) {
 	case simulator.Answered:
 		t.printf("  ← %d %s (%v)", push.Status, http.StatusText(push.Status), after)
 		if contentType := push.Header.Get("Content-Type"); contentType != "" {
-			t.printf(", %s", printable(contentType))
+			t.printf(", %s", tty.Printable(contentType))
 		}
 		t.printf("\n")
 		t.body(push.Body)
 	case simulator.Cut:
 		t.printf("  ← %s (%v)\n", t.say("no answer, cut", "没有应答，连接被断开"), after)
 	default:
-		t.printf("  ← %v: %s\n", push.Outcome, printable(textOf(push.Err)))
+		t.printf("  ← %v: %s\n", push.Outcome, tty.Printable(textOf(push.Err)))
 	}
 }
 
@@ -180,7 +216,7 @@ func (t *textWriter) body(body []byte) {
 		return
 	}
 	text := string(body[:min(len(body), shownBody)])
-	for line := range strings.Lines(printable(text)) {
+	for line := range strings.Lines(tty.Printable(text)) {
 		t.printf("    %s\n", strings.TrimRight(line, "\n"))
 	}
 	if len(body) > shownBody {
@@ -212,7 +248,7 @@ func (t *textWriter) skipped() {
 		if len(names) > 8 && !t.o.Verbose {
 			list = fmt.Sprintf("%s, … (%d)", strings.Join(names[:8], ", "), len(names))
 		}
-		t.printf("%s  %s\n  %s\n", t.colored(Skipped, t.in(Skipped.text())), printable(why), list)
+		t.printf("%s  %s\n  %s\n", t.colored(Skipped, t.in(Skipped.text())), tty.Printable(why), list)
 	}
 }
 
@@ -220,9 +256,17 @@ func (t *textWriter) skipped() {
 func (t *textWriter) end() {
 	switch failed := t.report.Count(Fail); {
 	case !t.report.Stopped.IsZero():
-		t.printf("%s\n", t.colored(Fail, t.say("stopped: ", "检查中止：")+printable(t.in(t.report.Stopped))))
+		t.printf("%s\n", t.colored(Fail, t.say("stopped: ", "检查中止：")+tty.Printable(t.in(t.report.Stopped))))
 	case failed > 0:
 		t.printf("%s\n", t.colored(Fail, t.say(plural(failed, "check")+" failed", fmt.Sprintf("%d 项没有通过", failed))))
+	case t.o.Strict && t.report.Count(Advice) > 0:
+		n := t.report.Count(Advice)
+		t.printf("%s\n", t.colored(Advice, t.say("nothing failed, but "+plural(n, "check")+" came to advice, and --strict counts that",
+			fmt.Sprintf("没有失败的检查，但有 %d 条建议，--strict 把建议也算作失败", n))))
+	case t.report.Undecided() > 0:
+		n := t.report.Undecided()
+		t.printf("%s\n", t.colored(Advice, t.say("nothing failed, but "+plural(n, "check")+" of forged pushes could not be decided: they were answered as good ones are",
+			fmt.Sprintf("没有失败的检查，但有 %d 项伪造的推送无法判断：对它们的应答和对正常推送的一样", n))))
 	default:
 		t.printf("%s\n", t.colored(Pass, t.say("all is well: nothing failed", "全部通过：没有失败的检查")))
 	}
@@ -235,28 +279,5 @@ func plural(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// cells is the number of cells that s takes on a terminal: Chinese characters take two.
-func cells(s string) int {
-	n := 0
-	for _, r := range s {
-		if n++; r >= 0x2e80 {
-			n++
-		}
-	}
-	return n
-}
-
-func pad(s string, width int) string { return s + strings.Repeat(" ", max(0, width-cells(s))) }
-
-// printable makes text of a stranger harmless for a terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\t':
-			return r
-		case unicode.IsControl(r), unicode.In(r, unicode.Bidi_Control):
-			return utf8.RuneError
-		}
-		return r
-	}, s)
-}
+// pad fills s up with blanks to a number of cells of a terminal.
+func pad(s string, width int) string { return s + strings.Repeat(" ", max(0, width-tty.Width(s))) }

@@ -27,7 +27,9 @@ type (
 		Started time.Time      `json:"started"`
 		Seconds float64        `json:"seconds"`
 		Counts  map[string]int `json:"counts"`
-		Results []jsonResult   `json:"results"`
+		// Undecided are those of the advice that say that nothing could be seen.
+		Undecided int          `json:"undecided"`
+		Results   []jsonResult `json:"results"`
 	}
 	jsonResult struct {
 		Group     string         `json:"group"`
@@ -36,6 +38,7 @@ type (
 		Outcome   Outcome        `json:"outcome"`
 		Rule      string         `json:"rule"`
 		Why       string         `json:"why,omitempty"`
+		Undecided bool           `json:"undecided,omitempty"`
 		Do        string         `json:"do,omitempty"`
 		Seconds   float64        `json:"seconds"`
 		Exchanges []jsonExchange `json:"exchanges,omitempty"`
@@ -80,7 +83,7 @@ func newJSONMessage(header http.Header, body, opened []byte) jsonMessage {
 func (r *Report) WriteJSON(w io.Writer, l Language) error {
 	j := jsonReport{
 		URL: r.URL, Mode: r.Mode, OK: r.OK(), Stopped: r.Stopped.In(l), Echoes: r.Echoes,
-		Started: r.Started, Seconds: r.Took.Seconds(), Counts: map[string]int{}, Results: []jsonResult{},
+		Started: r.Started, Seconds: r.Took.Seconds(), Counts: map[string]int{}, Undecided: r.Undecided(), Results: []jsonResult{},
 	}
 	for o := Pass; o <= Skipped; o++ {
 		j.Counts[o.String()] = r.Count(o)
@@ -89,7 +92,7 @@ func (r *Report) WriteJSON(w io.Writer, l Language) error {
 		result := &r.Results[i]
 		out := jsonResult{
 			Group: result.Check.Group, Name: result.Check.Name, Title: result.Check.Title.In(l),
-			Outcome: result.Outcome, Rule: result.Rule, Why: result.Why.In(l), Seconds: result.Took.Seconds(),
+			Outcome: result.Outcome, Rule: result.Rule, Why: result.Why.In(l), Undecided: result.Undecided, Seconds: result.Took.Seconds(),
 		}
 		if result.Outcome == Fail || result.Outcome == Advice {
 			out.Do = result.Check.Do.In(l)

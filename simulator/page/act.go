@@ -6,20 +6,14 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/echostr/echostr/simulator"
 )
 
-const (
-	// maxUnderWay is how many actions may be under way at once.
-	maxUnderWay = 100
-	// promptly is how long an action is waited for that neither pushes anything nor ends.
-	promptly = 5 * time.Second
-)
+// maxUnderWay is how many actions may be under way at once.
+const maxUnderWay = 100
 
 // action is what a user does. Which fields count depends on Action.
 type action struct {
@@ -58,8 +52,14 @@ func (h *handler) act(w http.ResponseWriter, r *http.Request) {
 	h.start(w, func(ctx context.Context) error { return a.do(ctx, o, u) })
 }
 
-// start begins an action and answers as soon as it is under way: when the platform has
-// begun to push, nothing can be refused any more.
+// started is the answer to an action that is under way.
+type started struct {
+	OK       bool  `json:"ok"`
+	Exchange int64 `json:"exchange,omitempty"` // the first one that it has begun, if it pushes anything
+}
+
+// start begins an action and answers as soon as it is under way: when an exchange has
+// begun, nothing can be refused any more.
 func (h *handler) start(w http.ResponseWriter, do func(context.Context) error) {
 	select {
 	case h.slots <- struct{}{}:
@@ -67,43 +67,33 @@ func (h *handler) start(w http.ResponseWriter, do func(context.Context) error) {
 		refuse(w, http.StatusTooManyRequests, fmt.Errorf("%d messages are under way; wait until one has ended", maxUnderWay))
 		return
 	}
-	ctx, cancel := context.WithTimeout(h.options.Context, promptly)
-	defer cancel()
-	begun := h.begun(ctx)
+	begun := make(chan int64, 1)
+	ctx := simulator.WithBegun(h.options.Context, func(exchange int64) {
+		select {
+		case begun <- exchange:
+		default: // a tap on a button may begin several
+		}
+	})
 	done := make(chan error, 1)
 	go func() {
-		defer func() { <-h.slots }()
-		done <- do(h.options.Context)
+		err := do(ctx)
+		<-h.slots
+		done <- err
 	}()
-	timer := time.NewTimer(promptly)
-	defer timer.Stop()
+	s := started{OK: true}
 	select {
+	case s.Exchange = <-begun:
 	case err := <-done:
-		if err != nil {
-			refuse(w, http.StatusUnprocessableEntity, err)
-			return
-		}
-	case <-begun:
-	}
-	answer(w, http.StatusAccepted, map[string]bool{"ok": true})
-}
-
-// begun is closed when the next exchange has begun, or ctx has ended. That it may be another
-// user's costs no more than the sentence of a refusal.
-func (h *handler) begun(ctx context.Context) <-chan struct{} {
-	begun := make(chan struct{})
-	after := h.p.LastChange()
-	go func() {
-		defer close(begun)
-		for {
-			changes, last, complete, err := h.p.Changes(ctx, after)
-			if err != nil || !complete || slices.ContainsFunc(changes, func(c simulator.Change) bool { return c.Kind == simulator.ChangeExchange }) {
+		select {
+		case s.Exchange = <-begun: // both at once
+		default:
+			if err != nil {
+				refuse(w, http.StatusUnprocessableEntity, err)
 				return
 			}
-			after = last
 		}
-	}()
-	return begun
+	}
+	answer(w, http.StatusAccepted, s)
 }
 
 // do returns when WeChat is done with it, or with an error if it cannot be done.
@@ -257,7 +247,7 @@ func (h *handler) exchange(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, errors.New("this message is not kept any more; only the last ones are"))
 		return
 	}
-	answer(w, http.StatusOK, viewOfDetail(e))
+	answer(w, http.StatusOK, h.viewOfDetail(e))
 }
 
 func (h *handler) call(w http.ResponseWriter, r *http.Request) {

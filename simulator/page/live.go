@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/echostr/echostr/simulator"
@@ -42,7 +43,7 @@ func (h *handler) state(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	for _, e := range h.p.Exchanges() {
-		s.Exchanges = append(s.Exchanges, viewOfExchange(e))
+		s.Exchanges = append(s.Exchanges, h.viewOfExchange(e))
 	}
 	for _, c := range h.p.APICalls() {
 		s.Calls = append(s.Calls, viewOfCall(c))
@@ -159,18 +160,18 @@ func (h *handler) events(w http.ResponseWriter, r *http.Request) {
 // encode writes events; the last one has the id, so that a reader who was cut
 // off in the middle hears all of them again.
 func encode(events []event, id int64) string {
-	var text string
+	var text strings.Builder
 	for i, e := range events {
 		data, err := json.Marshal(e)
 		if err != nil {
 			continue // there is nothing in it that cannot be written
 		}
 		if id != 0 && i == len(events)-1 {
-			text += fmt.Sprintf("id: %d\n", id)
+			fmt.Fprintf(&text, "id: %d\n", id)
 		}
-		text += fmt.Sprintf("event: change\ndata: %s\n\n", data)
+		fmt.Fprintf(&text, "event: change\ndata: %s\n\n", data)
 	}
-	return text
+	return text.String()
 }
 
 // present turns changes into what they are about, as it is now, each once and in
@@ -200,7 +201,7 @@ func (h *handler) present(changes []simulator.Change) []event {
 				continue
 			}
 			if e, ok := h.p.Exchange(c.Exchange); ok {
-				v := viewOfExchange(e)
+				v := h.viewOfExchange(e)
 				events = append(events, event{Kind: "exchange", Exchange: &v})
 			}
 		case simulator.ChangeMenu, simulator.ChangeOfficial:

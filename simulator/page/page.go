@@ -23,11 +23,8 @@ import (
 	"html/template"
 	"io"
 	"io/fs"
-	"net"
 	"net/http"
-	"net/netip"
 	"path"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -110,25 +107,13 @@ func (h *handler) guard(next http.Handler) http.Handler {
 		header.Set("Referrer-Policy", "no-referrer")
 		header.Set("Cross-Origin-Resource-Policy", "same-origin")
 		header.Set("Cache-Control", "no-store")
-		if !h.knows(r.Host) {
+		if !simulator.IsLocalHost(r.Host, h.options.Hosts...) {
 			refuse(w, http.StatusForbidden, errors.New("the simulator answers to 127.0.0.1 and localhost only, and not to this Host; open it under one of these"))
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		next.ServeHTTP(w, r)
 	})
-}
-
-// knows reports whether the page may be reached under this Host, with or without a port.
-func (h *handler) knows(host string) bool {
-	name := host
-	if n, _, err := net.SplitHostPort(host); err == nil {
-		name = n
-	}
-	if ip, err := netip.ParseAddr(strings.Trim(name, "[]")); err == nil {
-		return ip.Unmap().IsLoopback()
-	}
-	return slices.ContainsFunc(append([]string{"localhost"}, h.options.Hosts...), func(known string) bool { return strings.EqualFold(name, known) })
 }
 
 var indexTemplate = template.Must(template.ParseFS(assets, "assets/index.html"))

@@ -166,14 +166,14 @@ func TestAgain(t *testing.T) {
 	changed := strings.Replace(string(first.Report.Document), "你好", "改过", 1)
 	send := func(fields string) simulator.Exchange {
 		t.Helper()
-		before := len(w.platform.Exchanges())
-		if status, text := w.ask("POST", "/api/again", `{"exchange":1,`+fields+`}`); status != http.StatusAccepted {
+		status, text := w.ask("POST", "/api/again", `{"exchange":1,`+fields+`}`)
+		var begun struct{ Exchange int64 }
+		if err := json.Unmarshal([]byte(text), &begun); err != nil || status != http.StatusAccepted {
 			t.Fatalf("%s: %d %s", fields, status, text)
 		}
 		for { // it may still be under way
-			all := w.platform.Exchanges()
-			if len(all) > before && !all[len(all)-1].Ended.IsZero() {
-				return all[len(all)-1]
+			if e, ok := w.platform.Exchange(begun.Exchange); ok && !e.Ended.IsZero() {
+				return e
 			}
 			select {
 			case <-t.Context().Done():

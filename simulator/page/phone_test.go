@@ -48,6 +48,7 @@ func TestEcho(t *testing.T) {
 func TestSlowAnswer(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
+	w.official.SetRules(simulator.Rules{Timeout: 3 * time.Second}) // the first push is held until it is cut
 	p := openTab(t, w.url, 1280, 860, "good")
 	p.say("慢 8")
 	p.wait("the push is drawn while it runs", `document.querySelector('.mark.running')`)
@@ -241,6 +242,9 @@ func TestDetails(t *testing.T) {
 	p.click(".bubble.account .caption")
 	p.wait("the request is shown", `document.querySelector('.half[data-half="request"]')?.textContent.includes('<Content><![CDATA[你好]]></Content>')`)
 	p.wait("the response is shown", `document.querySelector('.half[data-half="response"]')?.textContent.includes('200 OK')`)
+	if facts := eval[string](p, `document.querySelector('.push .facts').textContent`); strings.Contains(facts, "后") || !strings.Contains(facts, "开始，用时") {
+		t.Errorf("the first push says that it is later than itself: %s", facts)
+	}
 	p.fits("the details at 390")
 
 	p.click(`[data-tool="edit"]`)
@@ -281,6 +285,34 @@ func TestLanguage(t *testing.T) {
 	}
 	p.click("#add-fault")
 	p.wait("the fault is listed", `document.querySelector('.faults code')?.textContent === '*=-1'`)
+}
+
+// TestAgainShows: what was sent again is shown, and not what somebody else has said meanwhile.
+func TestAgainShows(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	hong := w.official.AddFollower("小红")
+	p := openTab(t, w.url, 1280, 860, "good")
+	p.say("你好")
+	p.click(`[data-exchange="1"] .head`)
+	p.wait("the bytes are there", `document.querySelector('.http')`)
+	// The page's request is held back.
+	eval[bool](p, `(() => {
+		const fetched = window.fetch;
+		const gate = new Promise((open) => { window.openGate = open; });
+		window.fetch = async (path, ...rest) => { if (path === '/api/again') await gate; return fetched(path, ...rest); };
+		return true;
+	})()`)
+	eval[bool](p, `(document.querySelectorAll('.tools button')[1].click(), true)`)
+	if _, err := hong.Say(t.Context(), "我也在"); err != nil {
+		t.Fatal(err)
+	}
+	p.wait("it has been heard of", `document.querySelector('[data-exchange="2"][data-mood="good"]')`)
+	if hash := eval[string](p, `location.hash`); hash != "#exchange/1" {
+		t.Errorf("the page shows %s, which somebody else has sent", hash)
+	}
+	eval[bool](p, `(window.openGate(), true)`)
+	p.wait("it is shown", `location.hash === '#exchange/3'`)
 }
 
 // TestReconnect breaks the stream. The page connects again by itself, and what came
@@ -368,9 +400,11 @@ func TestCustomerService(t *testing.T) {
 	p.wait("the axis has a mark for it", `document.querySelectorAll('[data-exchange="1"] .diamond').length === 1`)
 	p.wait("the calls are listed", `document.querySelectorAll('.row.call').length === 4`)
 	p.wait("the errcode is there", `[...document.querySelectorAll('.row.call .chip.bad')].some((n) => n.textContent.includes('40003'))`)
+	p.wait("and its meaning", `[...document.querySelectorAll('.row.call .outcome.bad')].some((n) => n.textContent.includes('40003 OpenID 不对'))`)
 	p.fits("the wire with calls")
 	p.click(`.row.call .head`)
 	p.wait("the call is shown", `document.querySelector('.wire-detail .http')?.textContent.includes('custom/send')`)
+	p.wait("with its meaning", `document.querySelector('.wire-detail .outcome.bad')?.textContent.includes('40003 OpenID 不对')`)
 	if strings.Contains(eval[string](p, `document.documentElement.outerHTML`), got.Token) {
 		t.Error("the access_token is in the page")
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/echostr/echostr/simulator"
@@ -16,6 +17,26 @@ type check struct {
 	At      float64 `json:"at"`
 	Problem string  `json:"problem"`
 	Why     string  `json:"why"`
+	Status  int     `json:"status"` // of the answer, if there was one
+
+	// What the page's own sentences leave open.
+	Want  string `json:"want"`  // the echostr, if Problem is "echostr"
+	Got   string `json:"got"`   // what came in its place, quoted
+	Error string `json:"error"` // if Problem is "reset" or "tls"
+}
+
+// newCheck is the result of a check.
+func newCheck(account simulator.Account, result *simulator.URLCheck) check {
+	c := check{account: account, At: milliseconds(time.Now()), Problem: result.Problem, Why: result.Why, Status: result.Push.Status}
+	switch result.Problem {
+	case "echostr":
+		c.Want, c.Got = result.Echostr, strconv.Quote(shortened(string(result.Push.Body)))
+	case "reset", "tls":
+		if result.Push.Err != nil {
+			c.Error = result.Push.Err.Error()
+		}
+	}
+	return c
 }
 
 // checkOnce checks an account's address, without waiting, if that was not done since its
@@ -40,12 +61,12 @@ func (h *handler) checkNow(ctx context.Context, o *simulator.Official) (check, e
 	if err != nil {
 		return check{}, err
 	}
-	c := check{account: account, At: milliseconds(time.Now()), Problem: result.Problem, Why: result.Why}
+	c := newCheck(account, result)
 	h.mu.Lock()
 	last := h.checks[o.AppID()]
 	h.checks[o.AppID()] = c
 	h.mu.Unlock()
-	if last.Problem != c.Problem || c.Problem == "" {
+	if last.Problem != c.Problem || last.Status != c.Status || c.Problem == "" {
 		h.ring()
 	}
 	return c, nil

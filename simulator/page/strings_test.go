@@ -12,20 +12,23 @@ import (
 
 type pair [2]string // Chinese, English
 
-func readStrings(t *testing.T) (texts map[string]pair, problems map[string]struct{ What, Todo pair }) {
+// stringsFile is strings.json.
+type stringsFile struct {
+	Texts    map[string]pair
+	Problems map[string]struct{ What, Todo pair }
+	Errcodes map[string]pair
+}
+
+func readStrings(t *testing.T) (all stringsFile) {
 	t.Helper()
 	data, err := os.ReadFile("assets/strings.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var all struct {
-		Texts    map[string]pair
-		Problems map[string]struct{ What, Todo pair }
-	}
 	if err := json.Unmarshal(data, &all); err != nil {
 		t.Fatal(err)
 	}
-	return all.Texts, all.Problems
+	return all
 }
 
 func read(t *testing.T, file string) string {
@@ -45,7 +48,7 @@ func isChinese(text string) bool {
 // its comment, and those in its code.
 func TestProblems(t *testing.T) {
 	t.Parallel()
-	_, problems := readStrings(t)
+	problems := readStrings(t).Problems
 	names := map[string]string{}
 	_, table, _ := strings.Cut(read(t, "../doc.go"), "# Verdicts")
 	for _, row := range regexp.MustCompile(`(?m)^//\t([a-z, -]+?)  +\S`).FindAllStringSubmatch(table, -1) {
@@ -70,28 +73,65 @@ func TestProblems(t *testing.T) {
 		}
 	}
 	for name, where := range names {
-		p, ok := problems[name]
-		if !ok {
+		if _, ok := problems[name]; !ok {
 			t.Errorf("the problem %q of %s has no sentences in strings.json", name, where)
-			continue
-		}
-		for _, words := range []pair{p.What, p.Todo} {
-			if !isChinese(words[0]) || words[1] == "" || isChinese(words[1]) {
-				t.Errorf("%s: %q is not one text in Chinese and one in English", name, words)
-			}
 		}
 	}
-	for name := range problems {
-		if _, ok := names[strings.TrimPrefix(name, "verify-")]; !ok {
+	// The status is looked at by i18n.js.
+	groups := map[string]bool{}
+	for _, m := range regexp.MustCompile(`return '-([a-z]+)'`).FindAllStringSubmatch(read(t, "assets/i18n.js"), -1) {
+		groups[m[1]] = true
+		if _, ok := problems["status-"+m[1]]; !ok {
+			t.Errorf("there are no sentences for the statuses %q of i18n.js", m[1])
+		}
+	}
+	for name, p := range problems {
+		for _, words := range []pair{p.What, p.Todo} {
+			checkPair(t, name, words)
+			if strings.Contains(words[0], "{status}") != strings.Contains(words[1], "{status}") {
+				t.Errorf("%s: the status is not in both languages", name)
+			}
+		}
+		name = strings.TrimPrefix(name, "verify-")
+		if group, ok := strings.CutPrefix(name, "status-"); ok && groups[group] {
+			continue
+		}
+		if _, ok := names[name]; !ok {
 			t.Errorf("strings.json has sentences for %q, which package simulator never says", name)
 		}
+	}
+}
+
+func checkPair(t *testing.T, name string, words pair) {
+	t.Helper()
+	if !isChinese(words[0]) || words[1] == "" || isChinese(words[1]) {
+		t.Errorf("%s: %q is not one text in Chinese and one in English", name, words)
+	}
+}
+
+// TestErrcodes holds the words to the codes that the simulator's API gives.
+func TestErrcodes(t *testing.T) {
+	t.Parallel()
+	words := readStrings(t).Errcodes
+	_, table, _ := strings.Cut(read(t, "../errcode.go"), "var errcodes = ")
+	table, _, _ = strings.Cut(table, "\n}")
+	codes := regexp.MustCompile(`(?m)^\t(-?\d+): +"`).FindAllStringSubmatch(table, -1)
+	if len(codes) < 50 {
+		t.Fatalf("only %d codes are in errcode.go; the search itself is broken", len(codes))
+	}
+	for _, m := range codes {
+		checkPair(t, m[1], words[m[1]])
+		delete(words, m[1])
+	}
+	for code := range words {
+		t.Errorf("strings.json has words for %s, which the simulator never says", code)
 	}
 }
 
 // TestTexts holds the keys in the scripts to strings.json.
 func TestTexts(t *testing.T) {
 	t.Parallel()
-	texts, _ := readStrings(t)
+	texts := readStrings(t).Texts
 	files, err := filepath.Glob("assets/*.js")
 	if err != nil || len(files) < 10 {
 		t.Fatal(files, err)

@@ -126,6 +126,7 @@ type exchangeView struct {
 	Done      bool         `json:"done"`
 	Pushes    []pushView   `json:"pushes"`
 	Verdict   *verdictView `json:"verdict"`
+	Replay    *replayView  `json:"replay,omitempty"` // of what was captured
 }
 
 type pushView struct {
@@ -154,11 +155,12 @@ type replyView struct {
 	Text string `json:"text"`
 }
 
-func viewOfExchange(e simulator.Exchange) exchangeView {
+func (h *handler) viewOfExchange(e simulator.Exchange) exchangeView {
 	m, rules := e.Report.Message, e.Rules()
 	v := exchangeView{
 		ID: e.ID, Account: e.AppID, User: e.OpenID, Nickname: e.Nickname, Kind: m.Type(), At: milliseconds(e.Begun),
 		Timeout: float64(rules.Timeout) / float64(time.Millisecond), MaxPushes: rules.Pushes, Captured: e.Captured, Done: !e.Ended.IsZero(), Pushes: []pushView{},
+		Replay: h.viewOfReplay(e),
 	}
 	v.Text = shortened(words(e.Report.Document))
 	if m.Event() != "" {
@@ -266,8 +268,8 @@ type detailView struct {
 	Document string `json:"document"` // the message in clear
 }
 
-func viewOfDetail(e simulator.Exchange) detailView {
-	v := detailView{exchangeView: viewOfExchange(e), Document: string(bytes.ToValidUTF8(e.Report.Document, []byte("\ufffd")))}
+func (h *handler) viewOfDetail(e simulator.Exchange) detailView {
+	v := detailView{exchangeView: h.viewOfExchange(e), Document: string(bytes.ToValidUTF8(e.Report.Document, []byte("\ufffd")))}
 	for i, p := range e.Report.Pushes {
 		request := &messageView{Method: p.Request.Method, URL: p.Request.URL, Start: p.Request.Method + " " + p.Request.URL, Headers: headers(p.Request.Header)}
 		request.setBody(p.Request.Body)

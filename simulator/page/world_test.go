@@ -28,8 +28,8 @@ type world struct {
 	front    *httptest.Server
 }
 
-// patient is long enough for any machine: what is cut in these tests is held on purpose.
-const patient = 3 * time.Second
+// patient is long enough for any machine. Tests that want a cut hold the push and set a Timeout of their own.
+const patient = 15 * time.Second
 
 // newWorld starts everything. bot answers the messages; nil is the usual one.
 func newWorld(t *testing.T, bot http.Handler) *world {

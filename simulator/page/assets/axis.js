@@ -67,7 +67,7 @@ function bar(push, y, x, exchange, now) {
 // be wrong all the same.
 export function ending(push, exchange) {
   if (push.outcome === 'pending') return 'running';
-  if (push.outcome === 'answered') return push.status === 200 && !exchange.verdict?.problem ? 'answered' : 'failed';
+  if (push.outcome === 'answered') return (push.status === 200 && !exchange.verdict?.problem) || exchange.replay?.result === 'refused' ? 'answered' : 'failed';
   return push.outcome === 'cut' ? 'cut' : 'failed';
 }
 

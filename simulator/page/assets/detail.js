@@ -1,11 +1,14 @@
 // Everything about one message: the verdict in words, and every push with its
 // bytes.
 import { el, icon, iconButton, replace, clock, duration } from './dom.js';
-import { t, problem } from './i18n.js';
+import { t } from './i18n.js';
 import { axis, ending } from './axis.js';
-import { chip, mood, kindOf, callChip } from './wire.js';
+import { chip, mood, kindOf, callChip, callOutcome, ofReplay, replayWords, wrong } from './wire.js';
 import { ask as fetchJSON } from './api.js';
 import { resend } from './resend.js';
+
+// drawn are the problems of which the axis and the pushes show everything there is to know.
+const drawn = new Set(['status', 'timeout', 'refused', 'reset']);
 
 export class Detail {
   constructor(root, app, x) {
@@ -52,13 +55,13 @@ export class Detail {
     replace(this.root,
       el('div.detail-top', {}, iconButton('back', t('back'), () => this.app.show(null), { 'data-keep': 'back' }),
         el('h2', {}, `#${x.id} `, kindOf(x), ' ', el('span.words', {}, x.text)), chip(x)),
-      el('div.facts', {}, clock(x.at, true), ' · ', x.nickname, x.msgID ? ' · MsgId ' + x.msgID : '', x.captured ? ' · ' + t('captured') : ''),
+      el('div.facts', {}, clock(x.at, true), ' · ', x.nickname, x.msgID ? ' · MsgId ' + x.msgID : '', x.replay ? ' · ' + (x.replay.of ? t('replay.of', { n: x.replay.of }) : t('replay.raw')) : ''),
       this.drawing,
       this.verdict(x),
       el('div.tools', {},
         tool('again', t('again.new'), () => again('new'), t('again.new.hint')),
         tool('again', t('again.repeat'), () => again('repeat'), t('again.repeat.hint')),
-        tool('again', t('again.replay'), () => again('replay'), t('again.replay.hint')),
+        tool('again', t('again.replay'), () => again('replay'), t('again.replay.hint'), 'replay'),
         tool('edit', t('again.changed'), () => resend(this.app, this.bytes), t('again.changed.hint')),
         tool('save', t('recording.one'), () => this.app.download(`/api/recording?exchange=${x.id}`, `echostr-${x.id}.json`), t('recording.hint'))),
       this.pushes());
@@ -68,15 +71,28 @@ export class Detail {
   // verdict says what came of it; if it is wrong, what to do.
   verdict(x) {
     if (!x.done) return el('p.verdict.running', {}, t('verdict.running'));
+    if (ofReplay(x)) return this.replay(x);
     const v = x.verdict;
-    const p = v.problem && problem(v.problem);
-    const seen = t('sees.' + (v.sees || 'nothing'));
+    const p = wrong(x);
+    const seen = x.replay ? t('replay.unseen') : t('sees.' + (v.sees || 'nothing'));
     if (!v.problem) return el('div.verdict.' + mood(x), {}, el('p', {}, v.reply && v.sees === 'nothing' ? t('verdict.dropped') : seen, v.reply ? el('span.words', {}, v.reply.text) : null));
     return el('div.verdict.bad', { role: 'note', 'data-problem': v.problem },
       el('h3', {}, icon('warning'), p?.what ?? v.problem),
       p ? el('p', {}, p.todo) : null,
       el('p', {}, seen),
-      el('p.why', { lang: 'en' }, v.why));
+      p && drawn.has(v.problem) ? null : el('p.why', { lang: 'en' }, v.why));
+  }
+
+  // replay compares the answer with the first one, which is what a replay is for.
+  replay(x) {
+    const words = replayWords(x);
+    const first = this.app.state.exchanges.get(x.replay.of);
+    const said = (v) => (v.reply ? v.reply.text || v.reply.type : t('replay.nothing'));
+    const both = first?.verdict && !['refused', 'early', 'unclear'].includes(x.replay.result);
+    return el('div.verdict.' + mood(x), { role: 'note', 'data-replay': x.replay.result },
+      el('p', {}, el('b', {}, words.what)), el('p', {}, words.todo),
+      both ? el('ul', {}, el('li', {}, t('replay.before', { reply: said(first.verdict) })), el('li', {}, t('replay.now', { reply: said(x.verdict) }))) : null,
+      el('p.about', {}, t('replay.unseen')));
   }
 
   pushes() {
@@ -89,7 +105,7 @@ export class Detail {
       onkeydown: (e) => this.arrow(e, pushes, p),
     }, t('push', { n: p.number }), el('small', {}, ' ' + (p.outcome === 'answered' ? p.status : t('push.short.' + p.outcome))))));
     return el('div.push', {}, tabs,
-      el('p.facts', {}, t('push.facts', { at: clock(shown.start, true), offset: duration(shown.start - this.x.at), took: shown.outcome === 'pending' ? '…' : duration(shown.duration) }),
+      el('p.facts', {}, t(shown === pushes[0] ? 'push.facts' : 'push.facts.later', { at: clock(shown.start, true), offset: duration(shown.start - this.x.at), took: shown.outcome === 'pending' ? '…' : duration(shown.duration) }),
         shown.lost ? ' · ' + t('push.lost') : '', shown.error ? ' · ' + shown.error : ''),
       this.half('request', shown),
       this.half('response', shown));
@@ -145,7 +161,8 @@ export class CallDetail {
     this.key = 'call/' + call.id;
     replace(root, el('div.detail-top', {}, iconButton('back', t('back'), () => app.show(null)), el('h2', {}, call.method + ' ' + call.path), callChip(call)));
     fetchJSON('GET', '/api/calls/' + call.id).then((c) => root.append(
-      el('p.facts', {}, clock(c.at, true), ' · ', duration(c.duration), c.fault ? ' · ' + t('call.fault', { fault: c.fault }) : ''),
+      el('p.facts', {}, clock(c.at, true), ' · ', duration(c.duration)),
+      el('div.call-outcome', {}, callOutcome(c)),
       part(t('request'), `${c.method} ${c.path}${c.query ? '?' + c.query : ''}`, c.request),
       part(t('response'), String(c.status || t('call.lost')), c.answer),
     ), (err) => app.toast(err.message));

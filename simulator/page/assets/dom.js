@@ -111,6 +111,13 @@ export function clock(at, withSeconds = false) {
   return new Date(at).toLocaleTimeString('zh-CN', options);
 }
 
+// moment is a time with its date, unless that is the date of now.
+export function moment(at, now) {
+  const date = new Date(at);
+  if (date.toDateString() === new Date(now).toDateString()) return clock(at);
+  return date.toLocaleDateString(document.documentElement.lang, { month: 'short', day: 'numeric' }) + ' ' + clock(at);
+}
+
 // duration writes milliseconds as people read them: 12 ms, 3.00 s.
 export function duration(ms) {
   if (ms < 1) return '<1 ms';

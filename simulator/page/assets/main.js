@@ -14,7 +14,7 @@ const app = {
   selected: { account: null, user: sessionStorage.getItem('echostr.user') },
   seen: new Map(), // how many bubbles of each user were seen
   tab: 'phone',
-  awaited: false, // whether the next new exchange is to be shown
+  awaited: null, // the exchange that is to be shown when it is heard of
 
   now: () => Date.now() + app.skew,
   account: () => app.state.accounts.find((a) => a.appID === app.selected.account) ?? app.state.accounts[0],
@@ -66,13 +66,14 @@ const app = {
 
   // sendAgain sends an exchange once more, and then shows what comes of it.
   async sendAgain(exchange, body) {
-    app.awaited = true;
-    try {
-      await ask('POST', '/api/again', { exchange, ...body });
-    } catch (err) {
-      app.awaited = false;
-      throw err;
-    }
+    const begun = await ask('POST', '/api/again', { exchange, ...body });
+    app.awaited = begun.exchange;
+    app.showAwaited();
+  },
+  showAwaited() {
+    if (!app.state.exchanges.has(app.awaited)) return;
+    app.show('exchange/' + app.awaited);
+    app.awaited = null;
   },
   again: (exchange, how) => app.sendAgain(exchange, { how }).catch((err) => app.toast(err.message)),
 
@@ -179,15 +180,11 @@ function take(c) {
       break;
     }
     case 'exchange': {
-      const isNew = !state.exchanges.has(c.exchange.id);
       state.exchanges.set(c.exchange.id, c.exchange);
       if (c.exchange.account === app.account()?.appID) wire.update(c.exchange);
       forget(state.exchanges, 'exchange');
       phone.answered(c.exchange);
-      if (isNew && app.awaited) {
-        app.awaited = false;
-        app.show('exchange/' + c.exchange.id);
-      }
+      app.showAwaited();
       drawTop();
       break;
     }

@@ -1,7 +1,7 @@
 // The drawer: how WeChat behaves here, whether the server is connected, and
 // what its API should do wrong.
-import { el, iconButton, replace, clock, icon } from './dom.js';
-import { t, problem } from './i18n.js';
+import { el, iconButton, replace, clock, moment, icon } from './dom.js';
+import { t, problem, errcode } from './i18n.js';
 
 export class Settings {
   constructor(app) {
@@ -35,9 +35,7 @@ export class Settings {
 
   connection(account) {
     const c = account.check;
-    const state = !c || c.problem === 'pending' ? el('p.check.quiet', {}, t('check.none')) : c.problem
-      ? el('div.check.bad', { role: 'note', 'data-problem': c.problem }, el('h4', {}, icon('warning'), t('check.failed')), el('p', {}, (problem('verify-' + c.problem) ?? problem(c.problem))?.todo ?? ''), el('p.why', { lang: 'en' }, c.why))
-      : el('p.check.good', {}, icon('check'), t('check.ok', { time: clock(c.at, true) }));
+    const state = !c || c.problem === 'pending' ? el('p.check.quiet', {}, t('check.none')) : c.problem ? this.failed(c) : el('p.check.good', {}, icon('check'), t('check.ok', { time: clock(c.at, true) }));
     const fact = (name, value) => [el('dt', {}, name), el('dd', {}, value)];
     return el('section', {}, el('h3', {}, t('connection')), state,
       el('div.actions', {}, el('button.primary', { type: 'button', id: 'verify', onclick: () => this.app.verify() }, t('check.again'))),
@@ -48,6 +46,16 @@ export class Settings {
         fact('AppID', account.appID),
         fact(t('original.id'), account.originalID),
         fact(t('kind'), t('account.' + account.kind) + ' · ' + t(account.verified ? 'verified' : 'unverified'))));
+  }
+
+  // failed says why WeChat would not take the address, and what to do. The simulator's own
+  // sentence is English, and shown only if the page has none.
+  failed(c) {
+    const p = problem(c.problem, { status: c.status, check: true });
+    return el('div.check.bad', { role: 'note', 'data-problem': c.problem }, el('h4', {}, icon('warning'), t('check.failed')),
+      p ? [el('p', {}, el('b', {}, p.what)), el('p', {}, p.todo)] : el('p.why', { lang: 'en' }, c.why),
+      c.want ? el('p.why', {}, t('check.echostr', { want: c.want, got: c.got })) : null,
+      c.error ? el('p.why', {}, t('check.error', { error: c.error })) : null);
   }
 
   rules(account) {
@@ -77,11 +85,11 @@ export class Settings {
     const path = el('select', { id: 'fault-path', 'aria-label': t('fault.path') }, ['*', 'token', 'custom/send', 'custom/typing', 'media/upload', 'menu/create', 'qrcode/create', 'user/info'].map((p) =>
       el('option', { value: p }, p === '*' ? t('fault.all') : p)));
     const what = el('select', { id: 'fault-what', 'aria-label': t('fault.what') }, ['-1', '40001', '42001', '45009', '45015', '45047', '48001', '3s', 'lose', 'html'].map((w) =>
-      el('option', { value: w }, t('fault.' + w))));
+      el('option', { value: w }, errcode(w) ? w + ' ' + errcode(w) : t('fault.' + w))));
     const times = el('select', { id: 'fault-times', 'aria-label': t('fault.times') }, [['', t('fault.always')], ['*1', t('fault.once')], ['*3', t('fault.thrice')]].map(([value, text]) => el('option', { value }, text)));
     return el('section', {}, el('h3', {}, t('faults')), el('p.about', {}, t('faults.about')),
       el('ul.faults', {}, list.map((f, i) => el('li', {}, el('code', {}, f), iconButton('close', t('fault.remove', { fault: f }), () => this.app.setFaults(list.toSpliced(i, 1)))))),
-      el('div.new-fault', {}, path, what, times),
+      el('div.new-fault', {}, path, times, what),
       el('div.actions', {}, el('button.quiet', { type: 'button', id: 'add-fault', onclick: () => this.app.setFaults([...list, path.value + '=' + what.value + times.value]) }, t('fault.add'))));
   }
 
@@ -89,7 +97,9 @@ export class Settings {
   windows() {
     const user = this.app.user();
     if (!user) return null;
-    return el('section', {}, el('h3', {}, t('windows', { name: user.nickname })), el('p.about', {}, t('windows.about')),
-      user.windows.length ? el('dl', {}, user.windows.map((w) => [el('dt', {}, t('window.' + w.trigger)), el('dd', {}, t('window.left', { n: w.left, until: clock(w.until) }))])) : el('p', {}, t('windows.none')));
+    const title = el('h3', {}, t('windows', { name: user.nickname }));
+    if (!this.app.account().verified) return el('section', {}, title, el('p', { id: 'windows' }, t('windows.unauthorized'))); // R-API-GRANT
+    return el('section', {}, title, el('p.about', {}, t('windows.about')),
+      user.windows.length ? el('dl', { id: 'windows' }, user.windows.map((w) => [el('dt', {}, t('window.' + w.trigger)), el('dd', {}, t('window.left', { n: w.left, until: moment(w.until, this.app.now()) }))])) : el('p', { id: 'windows' }, t('windows.none')));
   }
 }

@@ -1,6 +1,6 @@
 // The wire: a row for every message, newest first, and what is inside one.
 import { el, iconButton, replace, clock, duration } from './dom.js';
-import { t, has, problem } from './i18n.js';
+import { t, has, problem, errcode } from './i18n.js';
 import { axis } from './axis.js';
 import { Detail, CallDetail } from './detail.js';
 
@@ -80,7 +80,7 @@ export class Wire {
     const key = 'call/' + call.id;
     const node = el('li.row.call', { 'data-call': call.id }, el('button.head', { type: 'button', onclick: () => this.app.show(key) },
       el('span.when', {}, clock(call.at, true)), el('span.what', {}, el('span.kind', {}, t('call')), el('span.words', {}, call.path)),
-      el('span.when', {}, duration(call.duration)), callChip(call)));
+      el('span.when', {}, duration(call.duration)), callChip(call)), callOutcome(call));
     this.rows.set(key, { node });
     return node;
   }
@@ -117,9 +117,28 @@ export function callChip(call) {
   return el(bad ? 'span.chip.bad' : 'span.chip.good', {}, call.errcode ? 'errcode ' + call.errcode : call.status ? (call.status === 200 ? 'ok' : String(call.status)) : t('call.lost'));
 }
 
+// callOutcome says in words what went wrong with a call. Null if nothing did.
+export function callOutcome(call) {
+  const fault = call.fault ? t('call.fault', { fault: call.fault }) : '';
+  const words = errcode(call.errcode);
+  if (!call.errcode || !words) return fault ? el('p.outcome', {}, fault) : null;
+  return el('p.outcome.bad', {}, el('b', {}, call.errcode + ' ' + words), fault);
+}
+
+// replays are the moods of what can come of a replay.
+const replays = { same: 'good', silent: 'good', refused: 'good', anew: 'quiet', unclear: 'quiet', taken: 'quiet', early: 'bad', twice: 'bad' };
+
+// ofReplay is what the replay x has shown about the server: a name in replays, empty if x is
+// none, is under way or has a problem that says everything.
+export const ofReplay = (x) => x.replay?.result ?? '';
+
+// wrong is what is wrong and what to do, if anything is.
+export const wrong = (x) => (x.done && x.verdict.problem ? problem(x.verdict.problem, { status: x.pushes.at(-1)?.status }) : null);
+
 // mood is how a message ended: running, good, quiet (nothing to see) or bad.
 export function mood(x) {
   if (!x.done) return 'running';
+  if (ofReplay(x)) return x.replay.result === 'refused' && !x.replay.of ? 'quiet' : replays[x.replay.result];
   if (x.verdict.problem) return x.verdict.problem === 'stopped' ? 'quiet' : 'bad';
   return x.verdict.sees === 'reply' ? 'good' : 'quiet';
 }
@@ -128,6 +147,7 @@ export function mood(x) {
 export function chip(x) {
   const m = mood(x);
   if (m === 'running') return el('span.chip.running', {}, t('chip.running', { n: Math.max(x.pushes.length, 1) }));
+  if (ofReplay(x)) return el('span.chip.' + m, {}, t('chip.' + x.replay.result));
   if (m === 'bad') return el('span.chip.bad', {}, t('chip.bad'));
   if (m === 'quiet') return el('span.chip.quiet', {}, t(x.verdict.problem ? 'chip.stopped' : 'chip.nothing'));
   return el('span.chip.good', {}, t('chip.push', { n: x.pushes.length }));
@@ -136,8 +156,15 @@ export function chip(x) {
 // outcome is what came of it, in a line: the answer, or what is wrong and what to do.
 export function outcome(x) {
   if (!x.done) return null;
-  const p = x.verdict.problem && problem(x.verdict.problem);
+  if (ofReplay(x)) return el('p.outcome.' + mood(x), {}, replayWords(x).what);
+  const p = wrong(x);
   if (p && mood(x) === 'bad') return el('p.outcome.bad', {}, el('b', {}, p.what), p.todo);
   if (x.verdict.reply) return el('p.outcome', {}, el('span.arrow', { 'aria-hidden': 'true' }, '↩ '), x.verdict.reply.text || (has('message.' + x.verdict.reply.type) ? t('message.' + x.verdict.reply.type) : x.verdict.reply.type));
   return null;
+}
+
+// replayWords say what a replay has shown, and what to do.
+export function replayWords(x) {
+  const name = x.replay.result + (x.replay.result === 'refused' && !x.replay.of ? '.raw' : '');
+  return { what: t('replay.' + name, { status: x.pushes.at(-1)?.status }), todo: t('replay.' + name + '.todo') };
 }
