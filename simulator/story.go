@@ -62,7 +62,8 @@ type Story struct {
 //
 // A story works in a bubble of testing/synctest, where all waiting takes no time. Such a
 // bubble begins in the year 2000, when a timestamp had nine digits; in that year Start first
-// sleeps until 2026.
+// sleeps until 2026. A server with timers of its own should be made after that, or they
+// go off for 26 years: sleep until 2026 before, as examples/story does.
 func Start(t TB, server http.Handler, c *StoryConfig) *Story {
 	t.Helper()
 	leave2000()
