@@ -20,6 +20,9 @@ func encode(v any) ([]byte, error) {
 		return nil, err
 	}
 	text := bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	if !utf8.Valid(text) { // in JSON of the caller's own; what is left out below could make characters of it
+		text = []byte(string([]rune(string(text))))
+	}
 	if !bytes.Contains(text, []byte(`\`)) {
 		return text, nil
 	}
