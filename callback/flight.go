@@ -270,6 +270,9 @@ func (f *flight) apply(j *job) (start *attempt) {
 			return start // nothing is acknowledged any more: R-TIME-ACK
 		}
 		if f.state = next; ev.Kind == turn.OwnerLost && next.Row.State == store.Failed {
+			if effects.Save == turn.Now { // by this process
+				f.s.stats.givenUp(next.Row.Reason)
+			}
 			f.s.cfg.Logger.Error("a message is given up, because the process that handled it died", slog.String(keyAccount, f.account.Name),
 				slog.String(keyTurn, f.key.String()), slog.Int(keyAttempt, next.Row.Attempt), slog.String(keyMsgType, next.Row.MsgType), slog.String("reason", next.Row.Reason))
 		}

@@ -16,7 +16,6 @@ import (
 type guard struct {
 	store.Store
 	broke  func(error) // told once
-	stats  *counters
 	broken atomic.Pointer[error]
 	failed atomic.Pointer[failure] // the last write, if it found the store down or full
 }
@@ -120,9 +119,7 @@ func (g *guard) Claim(ctx context.Context, ops []store.Op) (err error) {
 
 func (g *guard) Save(ctx context.Context, ops []store.Op) (err error) {
 	if err = g.err(); err == nil {
-		if err = g.Store.Save(ctx, ops); err == nil {
-			g.stats.saved(ops)
-		}
+		err = g.Store.Save(ctx, ops)
 		g.wrote(ops, err, false)
 	}
 	return g.see(err)

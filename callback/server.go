@@ -124,7 +124,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("callback: read what belongs to the store as a whole: %w", err)
 	}
 	s.keyer, s.notBefore = store.NewKeyer(inst.Salt), inst.NotBefore
-	s.guard.Store, s.guard.broke, s.guard.stats = cfg.Store, s.broke, &s.stats
+	s.guard.Store, s.guard.broke = cfg.Store, s.broke
 	s.cfg.Store = &s.guard
 	s.ctx, s.stop = context.WithCancelCause(context.Background())
 	s.storeCtx = context.WithoutCancel(s.ctx)

@@ -42,19 +42,13 @@ func (c *counters) answered(p *openPush, ans answer, took time.Duration) {
 	}
 }
 
-// saved counts the turns of a save that are given up since processes died: P2.
-func (c *counters) saved(ops []store.Op) {
-	for i := range ops {
-		op := &ops[i]
-		if !op.OK || op.Mark || op.Turn.State != store.Failed {
-			continue
-		}
-		switch op.Turn.Reason {
-		case turn.ReasonQuarantined:
-			c.quarantined.Add(1)
-		case turn.ReasonInterrupted:
-			c.interrupted.Add(1)
-		}
+// givenUp counts a turn that is not started any more since processes died: P2.
+func (c *counters) givenUp(reason string) {
+	switch reason {
+	case turn.ReasonQuarantined:
+		c.quarantined.Add(1)
+	case turn.ReasonInterrupted:
+		c.interrupted.Add(1)
 	}
 }
 
