@@ -3,10 +3,11 @@ package main
 import (
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/echostr/echostr/internal/config"
+	"github.com/echostr/echostr/internal/limits"
 	"github.com/echostr/echostr/simulator"
 )
 
@@ -23,11 +24,9 @@ func checkPushes(n int) error {
 	return nil
 }
 
-var wechatToken = regexp.MustCompile(`^[A-Za-z0-9]{3,32}$`)
-
 // hintToken warns of a token that WeChat's console would not take.
 func hintToken(warnings io.Writer, token string) {
-	if token != "" && !wechatToken.MatchString(token) {
+	if token != "" && !limits.TokenForm(token) {
 		fmt.Fprintln(warnings, "warning: WeChat takes a token (令牌) of 3 to 32 letters and digits only, and this one is not (令牌须为 3 到 32 位字母或数字)")
 	}
 }
@@ -53,25 +52,5 @@ func nearCalls(path string) string {
 
 // alike reports whether few changes make a into b: one for every four letters, and three at most.
 func alike(a, b string) bool {
-	return distance(a, b) <= min(3, max(len(a), len(b))/4)
-}
-
-// distance is the number of bytes to be put in, taken out or replaced to make a into b.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		before := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := before
-			if a[i] != b[j] {
-				cost = 1 + min(before, row[j], row[j+1])
-			}
-			before, row[j+1] = row[j+1], cost
-		}
-	}
-	return row[len(b)]
+	return config.Distance(a, b) <= min(3, max(len(a), len(b))/4)
 }

@@ -189,15 +189,7 @@ func (c *pushCommand) account(term *terminal) (simulator.Account, error) {
 	case c.Account != "":
 		return a, usage("--account names an account of a configuration; give that with -c FILE")
 	case c.Token == "" || c.Token == config.DevelopmentToken:
-		a = simulator.Account{
-			URL: defaultURL, Token: config.DevelopmentToken, Mode: defaultMode,
-			AppID: config.DevelopmentAppID, EncodingAESKey: config.DevelopmentEncodingAESKey, OriginalID: config.DevelopmentOriginalID,
-		}
-		if c.URL == "" {
-			if state, ok := runningDev(); ok {
-				a.URL, a.Mode = state.URL, simulator.Mode(state.Mode)
-			}
-		}
+		a = devAccount(c.URL == "")
 	default:
 		a = simulator.Account{URL: defaultURL, Mode: defaultMode}
 	}
@@ -208,6 +200,20 @@ func (c *pushCommand) account(term *terminal) (simulator.Account, error) {
 	override(&a.AppID, c.AppID)
 	override(&a.OriginalID, c.OriginalID)
 	return a, nil
+}
+
+// devAccount is the account of echostr dev; where one is running, if that is asked for.
+func devAccount(running bool) simulator.Account {
+	a := simulator.Account{
+		URL: defaultURL, Token: config.DevelopmentToken, Mode: defaultMode,
+		AppID: config.DevelopmentAppID, EncodingAESKey: config.DevelopmentEncodingAESKey, OriginalID: config.DevelopmentOriginalID,
+	}
+	if running {
+		if state, ok := runningDev(); ok {
+			a.URL, a.Mode = state.URL, simulator.Mode(state.Mode)
+		}
+	}
+	return a
 }
 
 func override(p *string, v string) {

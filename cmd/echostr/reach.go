@@ -7,10 +7,10 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"strings"
 	"syscall"
 
 	"github.com/echostr/echostr/internal/tty"
+	"github.com/echostr/echostr/simulator"
 )
 
 // dialFunc makes the connections to a server. Nil is that of a net.Dialer.
@@ -23,8 +23,7 @@ func mayReach(warnings io.Writer, callback string, allowed bool) (dialFunc, erro
 	if err != nil || u.Host == "" {
 		return nil, usage("%q is not an address like http://127.0.0.1:8000/wechat", callback)
 	}
-	ip, err := netip.ParseAddr(u.Hostname())
-	here := err == nil && ip.Unmap().IsLoopback() || strings.EqualFold(u.Hostname(), "localhost")
+	here := simulator.IsLocalHost(u.Host)
 	switch {
 	case allowed && !here:
 		fmt.Fprintf(warnings, "warning: messages go to %s, which is not on this machine (消息会发往其他机器)\n", tty.Printable(u.Host))

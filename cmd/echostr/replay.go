@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/echostr/echostr/internal/config"
 	"github.com/echostr/echostr/internal/tty"
 	"github.com/echostr/echostr/simulator"
 )
@@ -102,13 +101,8 @@ func (c *replayCommand) read(term *terminal) (*simulator.Recording, error) {
 func (c *replayCommand) account() (simulator.Account, error) {
 	a := simulator.Account{URL: c.Callback, Mode: defaultMode}
 	if c.Callback == "" {
-		a = simulator.Account{
-			URL: defaultURL, Token: config.DevelopmentToken, Mode: defaultMode,
-			AppID: config.DevelopmentAppID, EncodingAESKey: config.DevelopmentEncodingAESKey,
-		}
-		if state, ok := runningDev(); ok {
-			a.URL, a.Mode = state.URL, simulator.Mode(state.Mode)
-		}
+		a = devAccount(true)
+		a.OriginalID = "" // that of the recording stays
 	}
 	override(&a.Token, c.Token)
 	override((*string)(&a.Mode), c.Mode)

@@ -115,15 +115,16 @@ func accountPath(i int, key string) string {
 func suggest(word string, candidates []string) string {
 	best, bestDist := "", 3 // two letters wrong at most
 	for _, c := range candidates {
-		if d := distance(strings.ToLower(word), strings.ToLower(c)); d < bestDist && d < len(c) {
+		if d := Distance(strings.ToLower(word), strings.ToLower(c)); d < bestDist && d < len(c) {
 			best, bestDist = c, d
 		}
 	}
 	return best
 }
 
-// distance is the number of letters to insert, delete or replace (Levenshtein).
-func distance(a, b string) int {
+// Distance is the number of bytes to insert, delete or replace to make a into b
+// (Levenshtein): how far a word is from one that was perhaps meant.
+func Distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j

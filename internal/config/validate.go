@@ -28,7 +28,6 @@ var (
 	namePattern       = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
 	appIDPattern      = regexp.MustCompile(`^wx[0-9a-f]{16}$`)
 	originalIDPattern = regexp.MustCompile(`^gh_[0-9a-f]{12}$`)
-	tokenPattern      = regexp.MustCompile(`^[0-9A-Za-z]{3,32}$`)
 	keyPattern        = regexp.MustCompile(`^[0-9A-Za-z+/]{43}$`)
 )
 
@@ -205,7 +204,7 @@ func (k *checker) token(path string, token Secret, allowWeak bool) {
 	switch {
 	case t == DevelopmentToken && !k.c.development: // S30
 		k.bad(path, developmentOnly)
-	case !tokenPattern.MatchString(t):
+	case !limits.TokenForm(t):
 		k.bad(path, "must have 3 to 32 characters of A-Z, a-z and 0-9, as WeChat's console demands; make a strong one with %s", newAccount)
 	case allowWeak:
 	default:

@@ -4,6 +4,7 @@ package limits
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -18,6 +19,11 @@ var knownTokens = []string{
 	"123456", "12345678", "1234567890", "1234567890123456", "0123456789abcdef", "abcdefghijklmnop",
 	"token1234567890", "pamtest", "echostr", "password", "yourtoken", "helloworld",
 }
+
+// TokenForm reports whether WeChat's console takes a token of this form.
+func TokenForm(token string) bool { return tokenForm.MatchString(token) }
+
+var tokenForm = regexp.MustCompile(`^[0-9A-Za-z]{3,32}$`)
 
 // WeakToken says why a token is too weak to keep forgers out, and "" if it is
 // not. The words continue a sentence that begins with "the token". R-SIG-TOKEN

@@ -13,3 +13,15 @@ func TestWeakToken(t *testing.T) {
 		}
 	}
 }
+
+func TestTokenForm(t *testing.T) {
+	t.Parallel()
+	for token, good := range map[string]bool{
+		"": false, "ab": false, "abc": true, "zJ4Yk2mQx8Vb6Nw0Rt5Lp3Hs7Dc9Fg1K": true, "zJ4Yk2mQx8Vb6Nw0Rt5Lp3Hs7Dc9Fg1Kx": false,
+		"a b": false, "ab_c": false, "令牌令牌": false, "abc\n": false,
+	} {
+		if TokenForm(token) != good {
+			t.Errorf("TokenForm(%q) = %v", token, !good)
+		}
+	}
+}

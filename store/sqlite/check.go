@@ -144,9 +144,8 @@ var newestSchema = func() (n int) {
 }()
 
 // checkSettings refuses what does not keep what it acknowledges. It looks at the
-// connection that writes. By now all files of the database are there.
+// connection that writes.
 func (w *writer) checkSettings() error {
-	w.s.makePrivate()
 	version, err := w.text("SELECT sqlite_version()")
 	if err != nil {
 		return err

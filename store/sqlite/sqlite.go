@@ -186,6 +186,7 @@ func (s *Store) open(ctx context.Context) error {
 		conn.Close()
 		return err
 	}
+	s.makePrivate() // by now all files of the database are there
 	if err := s.writer.submit(ctx, outside, nil, func() error { return s.writer.checkSettings() }); err != nil {
 		return err
 	}
