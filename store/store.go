@@ -32,8 +32,8 @@ var (
 	// ErrUnavailable: the store cannot be reached or cannot write now. Nothing
 	// may be acknowledged; ask again soon.
 	ErrUnavailable = errors.New("store: unavailable")
-	// ErrFull is the [ErrUnavailable] of a store without room for another turn.
-	ErrFull = fmt.Errorf("%w: no room for another turn", ErrUnavailable)
+	// ErrFull is the [ErrUnavailable] of a store without room for another turn or session.
+	ErrFull = fmt.Errorf("%w: no room for another turn or session", ErrUnavailable)
 	// ErrFenced: the node's lease has ended, or a younger epoch of it has
 	// joined. It may start nothing any more and has to join again.
 	ErrFenced = errors.New("store: node is fenced")
@@ -50,7 +50,7 @@ var (
 // every third of it and stops its handlers when a third is left.
 const Lease = 15 * time.Second
 
-// Store keeps turns and nodes.
+// Store keeps turns, nodes and sessions.
 type Store interface {
 	// Installation returns what belongs to this database as a whole. It does not
 	// change while the store is open.
@@ -84,7 +84,7 @@ type Store interface {
 	Save(ctx context.Context, ops []Op) error
 	// Get returns the turn with this key, or ErrNotFound.
 	Get(ctx context.Context, key Key) (Turn, error)
-	// List returns the turns that match f, youngest first.
+	// List returns the turns that match f, youngest first by ReceivedAt.
 	List(ctx context.Context, f Filter) ([]Turn, error)
 
 	// Erase removes what is personal from the turns of a user, whatever their
@@ -93,12 +93,24 @@ type Store interface {
 	// which they were accepted, whatever a clock said; if there is no such
 	// turn, such as for the zero Key, to the last. An empty account means all
 	// accounts, an empty openID matches nothing. The rows and their salted keys stay,
-	// so that a replay is still known: P10.
+	// so that a replay is still known. The user's sessions are deleted, whatever until
+	// says: P10.
 	Erase(ctx context.Context, account, openID string, until Key) (int, error)
 	// Expire removes the content of finished turns received before bodies (see
 	// [Turn.Expire]), and whole finished turns received before rows. Unfinished
-	// turns stay. It returns the number of rows removed.
+	// turns and such as are due stay. It returns the number of rows removed.
 	Expire(ctx context.Context, bodies, rows time.Time) (int, error)
+
+	// Session returns what was stored about a user of an account, or ErrNotFound. One
+	// that has expired may still be there: it is for the caller to look at Expires.
+	Session(ctx context.Context, account, openID string) (Session, error)
+	// SaveSession inserts a session of version 0 if there is none, or replaces the one with the
+	// version of s, and reports whether it did; s.Version is then the one that is there. Its version
+	// never comes back once a session was deleted, so that nobody who has read it saves it over
+	// a new one. The error is that of [Session.Check], or ErrFull without room for it.
+	SaveSession(ctx context.Context, s *Session) (bool, error)
+	// ExpireSessions removes the sessions that have expired by now, and returns how many.
+	ExpireSessions(ctx context.Context, now time.Time) (int, error)
 
 	// Close releases the store. Calls under way end with an error or their result.
 	Close() error
@@ -121,7 +133,7 @@ type Op struct {
 	// has it: the one that was written, with its new version, or the one that stood
 	// in its way. If Err is not nil it is as it was.
 	Turn Turn
-	// Mark, for Save, says that of the row only Pushes, Seen, Delivery and OfferedTo
+	// Mark, for Save, says that of the row only Pushes, Seen, Delivery, OfferedTo and Due
 	// have changed since the version was read. A backend may leave the rest alone.
 	Mark bool
 	// OK says that the row was written.
@@ -146,6 +158,10 @@ type Filter struct {
 	Since, Until time.Time
 	// Owner is who runs the turn, or ran it last.
 	Owner Node
+	// Due selects the turns that somebody has to look at again, and DueBefore those of them
+	// whose time comes before it. Both are quick however many turns there are.
+	Due       bool
+	DueBefore time.Time
 	// Limit is the largest number of turns returned. Zero means 1,000.
 	Limit int
 }
@@ -161,7 +177,9 @@ func (f *Filter) Match(t *Turn) bool {
 		f.OpenID != "" && f.OpenID != t.OpenID,
 		!f.Since.IsZero() && t.ReceivedAt.Before(f.Since),
 		!f.Until.IsZero() && !t.ReceivedAt.Before(f.Until),
-		f.Owner != (Node{}) && t.Owner != f.Owner:
+		f.Owner != (Node{}) && t.Owner != f.Owner,
+		(f.Due || !f.DueBefore.IsZero()) && t.Due.IsZero(),
+		!f.DueBefore.IsZero() && !t.Due.Before(f.DueBefore):
 		return false
 	}
 	if len(f.States) == 0 {

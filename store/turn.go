@@ -6,6 +6,7 @@ import (
 	"encoding"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"sync"
@@ -132,16 +133,37 @@ const (
 	Offered
 	// Written: the response with it was written completely.
 	Written
-	// Late: `success` was said before there was a result. No push gets the
-	// reply any more; it goes out by another way.
+	// Late: no push gets the reply any more; the outbox sends it by the
+	// customer-service API (客服消息) as soon as it is there.
 	Late
-	// Assumed: it was offered by a process that died, is not known to have
-	// been written, and no retry came: it is taken as delivered. A retry that
-	// comes after all gets it again.
+	// Assumed: nobody knows whether the user has got it, and it is not sent again: it is
+	// taken as delivered. A retry that comes after all gets it again.
 	Assumed
+	// Sending: a request to the API may be on its way; Owner says whose.
+	Sending
+	// Sent: the API has taken all of it.
+	Sent
+	// Ticket: it is kept for the user, who fetches it by a tap or a word, or gets
+	// it ahead of the next answer.
+	Ticket
+	// Fetched: another turn, [Way.TakenBy], has carried it, or its last page.
+	Fetched
+	// Undeliverable: no way is left. Reason says why.
+	Undeliverable
 )
 
-var deliveryNames = [...]string{"none", "offered", "written", "late", "assumed"}
+var deliveryNames = [...]string{
+	"none", "offered", "written", "late", "assumed", "sending", "sent", "ticket", "fetched", "undeliverable",
+}
+
+// Deliveries are all there are, in order.
+func Deliveries() []Delivery {
+	all := make([]Delivery, len(deliveryNames))
+	for i := range all {
+		all[i] = Delivery(i)
+	}
+	return all
+}
 
 func (d Delivery) String() string {
 	if int(d) < len(deliveryNames) {
@@ -152,6 +174,17 @@ func (d Delivery) String() string {
 
 // MarshalText writes the name of the delivery.
 func (d Delivery) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText reads the name of a delivery.
+func (d *Delivery) UnmarshalText(text []byte) error {
+	for i, name := range deliveryNames {
+		if name == string(text) {
+			*d = Delivery(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("store: no delivery is called %q: use one of %v", text, deliveryNames)
+}
 
 // Outcome is what one push got.
 type Outcome uint8
@@ -169,9 +202,12 @@ const (
 	Cut
 	// Aborted: it outlived WeChat's cut and was closed by us, unanswered.
 	Aborted
+	// GotPlaceholder: 200 with the placeholder, which says how to fetch the answer, or with
+	// what there was of it.
+	GotPlaceholder
 )
 
-var outcomeNames = [...]string{"open", "reply", "fallback", "success", "cut", "aborted"}
+var outcomeNames = [...]string{"open", "reply", "fallback", "success", "cut", "aborted", "placeholder"}
 
 func (o Outcome) String() string {
 	if int(o) < len(outcomeNames) {
@@ -226,11 +262,42 @@ type Turn struct {
 
 	// The result, written once.
 	FinishedAt time.Time
-	Reply      string // the complete reply document, in clear; set if Answered
-	Reason     string // why it failed or does not parse; may quote an error of the handler
+	Reply      string // the complete reply document, in clear, however long its text is; set if Answered
+	Reason     string // why there is no answer, or why it was not delivered; may quote an error of the handler
 
 	Delivery  Delivery
 	OfferedTo int // the number of the last push that was given the reply
+	// Due is when somebody has to look at the turn again: the outbox to send its answer, or
+	// to give up a ticket. Zero: nothing is left to be done.
+	Due time.Time
+	// Placeholder is the document that pushes get in place of the reply. Empty: none was given.
+	Placeholder string
+	// Code names the answer in the links and words that fetch it. Empty: there is none.
+	// No two turns of one user that are due have the same.
+	Code string
+	Way  Way
+}
+
+// Way is how far an answer has come by other ways than a push. Most turns need none: the
+// zero Way.
+type Way struct {
+	Told  int // bytes of the answer's text that the user has been given, by a placeholder or by the API
+	Pages int // in how many pages the rest is fetched
+	Shown int // how many of them have been
+
+	Sent    int // messages that the API has taken: WeChat allows a few per message of the user
+	Tries   int // requests in vain since the last one that worked
+	Unknown int // requests since then whose outcome nobody knows
+
+	TakenBy Key   // the turn that has carried the answer, or its last page
+	Fetch   Fetch // set if the message asks for another turn's answer
+}
+
+// Fetch is what a message asks for that fetches an answer: it starts no handler.
+type Fetch struct {
+	Of    Key  // the turn whose answer it is; zero with a Page: one that is not there any more
+	Page  int  // from 1; 0: the message fetches nothing
+	Again bool // the page had been shown before
 }
 
 // Received gives t what was received of the same message: all from Account to ReceivedAt.
@@ -239,15 +306,39 @@ func (t *Turn) Received(from *Turn) {
 		from.Account, from.OpenID, from.OriginalID, from.MsgType, from.Event, from.Body, from.CreateTime, from.ReceivedAt
 }
 
-// Expire removes from t its content: whom it was from, what was received, the reply and
-// the reason. What kind of message it was and how it ended stays.
+// Expire removes from t its content: whom it was from, what was received, the reply, what was
+// given in its place, and the reason. What kind of message it was and how it ended stays.
 func (t *Turn) Expire() {
-	t.OpenID, t.OriginalID, t.Body, t.Reply, t.Reason = "", "", "", "", ""
+	t.OpenID, t.OriginalID, t.Body, t.Reply, t.Reason, t.Placeholder = "", "", "", "", "", ""
 }
 
-// Erase removes from t what is personal: what was received, the reply and the
-// reason. The key and the record of the pushes stay.
+// Erase removes from t what is personal: what was received, the reply, what was given in its
+// place, how it is fetched, and the reason. The key and the record of the pushes stay.
 func (t *Turn) Erase() {
-	t.OpenID, t.OriginalID, t.MsgType, t.Event, t.Body, t.Reply, t.Reason = "", "", "", "", "", "", ""
-	t.State = Erased
+	t.OpenID, t.OriginalID, t.MsgType, t.Event, t.Body, t.Reply, t.Reason, t.Placeholder = "", "", "", "", "", "", "", ""
+	t.State, t.Due, t.Code, t.Way = Erased, time.Time{}, "", Way{}
+}
+
+// Session is what a handler has stored about one user of one account.
+type Session struct {
+	Account, OpenID string    // OpenID must be given
+	Version         int64     // 0: in no store yet
+	Data            string    // any bytes, at most MaxSession
+	Expires         time.Time // millisecond precision; must be given
+}
+
+// MaxSession is how many bytes Session.Data may have.
+const MaxSession = 256 << 10
+
+// Check says why no store takes s, if none does.
+func (s *Session) Check() error {
+	switch {
+	case s.OpenID == "":
+		return errors.New("store: a session needs the OpenID of its user; give one, or it could not be erased")
+	case len(s.Data) > MaxSession:
+		return fmt.Errorf("store: a session has %d bytes, and at most %d are stored; keep less in it", len(s.Data), MaxSession)
+	case s.Expires.IsZero():
+		return errors.New("store: a session needs a time at which it expires; give one, or it would be kept for ever")
+	}
+	return nil
 }

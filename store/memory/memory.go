@@ -8,9 +8,12 @@
 package memory
 
 import (
+	"cmp"
+	"container/list"
 	"context"
 	"crypto/rand"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"sync"
@@ -22,12 +25,14 @@ import (
 // Config bounds a memory store. Zero fields mean the defaults.
 type Config struct {
 	// MaxTurns is how many turns are kept. The oldest finished ones go first;
-	// when all are unfinished the store is full. Defaults to 1,000,000.
+	// when all are unfinished or due the store is full. Defaults to 1,000,000.
 	MaxTurns int
-	// MaxBytes bounds what bodies, replies and rows take, roughly. Defaults to 256 MiB.
+	// MaxBytes bounds what bodies, replies, rows and sessions take, roughly. Sessions
+	// take a quarter of it at most; those that were saved longest ago go first. Defaults to
+	// 256 MiB.
 	MaxBytes int
-	// Keep is how long a finished turn is kept after its first push. Defaults
-	// to 20 minutes; below twice the freshness window replays are possible.
+	// Keep is how long a finished turn that is not due is kept after its first push.
+	// Defaults to 20 minutes; below twice the freshness window replays are possible.
 	Keep time.Duration
 	// Now is the clock for Keep and leases. Defaults to time.Now.
 	Now func() time.Time
@@ -47,10 +52,9 @@ func New(cfg Config) *Store {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	s := &Store{cfg: cfg, salt: make([]byte, 32), rows: make(map[store.Key]*entry), nodes: make(map[string]lease)}
+	s := &Store{cfg: cfg, salt: make([]byte, 32), nodes: make(map[string]lease)}
 	rand.Read(s.salt)
-	s.finished.init()
-	s.unfinished.init()
+	s.clear()
 	return s
 }
 
@@ -62,12 +66,14 @@ type Store struct {
 	mu     sync.Mutex
 	closed bool
 	rows   map[store.Key]*entry
-	// Every entry stands in one of two lists: finished ones by the time they
-	// were finished, so that the oldest is found at once, and the others.
-	finished, unfinished list
-	bytes                int
-	accepted             uint64
-	nodes                map[string]lease
+	// Every entry stands in one of three rings. Those in finished may go, the first one first: it was
+	// finished, or was due for the last time, before the others. Those in waiting are finished and due.
+	finished, waiting, unfinished ring
+	due                           due
+	sessions                      sessions
+	bytes                         int // of turns and sessions
+	accepted                      uint64
+	nodes                         map[string]lease
 }
 
 var _ store.Store = (*Store)(nil)
@@ -82,26 +88,31 @@ type entry struct {
 	number     uint64    // in the order of acceptance
 	claimed    time.Time // by cfg.Now, with its monotonic reading, so that a clock that jumps expires nothing
 	prev, next *entry
+	place      int // in the heap of what is due, if it is
 }
 
-// list is a ring of entries with a root of its own.
-type list struct{ root entry }
+// ring is a list of entries with a root of its own.
+type ring struct{ root entry }
 
-func (l *list) init()         { l.root.prev, l.root.next = &l.root, &l.root }
-func (l *list) first() *entry { return l.root.next }
-func (l *list) push(e *entry) {
-	e.prev, e.next = l.root.prev, &l.root
+func (r *ring) init()         { r.root.prev, r.root.next = &r.root, &r.root }
+func (r *ring) first() *entry { return r.root.next }
+func (r *ring) push(e *entry) {
+	e.prev, e.next = r.root.prev, &r.root
 	e.prev.next, e.next.prev = e, e
 }
 
-func (e *entry) unlink() { e.prev.next, e.next.prev = e.next, e.prev }
+// all yields the entries of r from first to last.
+func (r *ring) all(yield func(*entry) bool) {
+	for e := r.first(); e != &r.root && yield(e); e = e.next {
+	}
+}
 
 // rowBytes is about what a row takes beside its strings: the struct, its
 // share of the map and the record of one push.
-const rowBytes = 640
+const rowBytes = 800
 
 func size(t *store.Turn) int {
-	return rowBytes + len(t.Body) + len(t.Reply) + len(t.Reason) + len(t.Pushes)*40
+	return rowBytes + len(t.Body) + len(t.Reply) + len(t.Reason) + len(t.Placeholder) + len(t.Pushes)*40
 }
 
 // Installation implements [store.Store].
@@ -168,7 +179,7 @@ func (s *Store) Owners(context.Context) ([]store.Node, error) {
 		return nil, store.ErrClosed
 	}
 	owners := make(map[store.Node]bool)
-	for e := s.unfinished.first(); e != &s.unfinished.root; e = e.next {
+	for e := range s.unfinished.all {
 		owners[e.turn.Owner] = true
 	}
 	return slices.Collect(maps.Keys(owners)), nil
@@ -207,7 +218,7 @@ func (s *Store) admit(t *store.Turn) error {
 	switch {
 	case s.void(t):
 		return store.ErrFenced
-	case !s.room(size(t)):
+	case !s.room(1, size(t), nil):
 		return store.ErrFull
 	}
 	return nil
@@ -218,23 +229,38 @@ func (s *Store) void(t *store.Turn) bool {
 	return t.State == store.Running && !s.alive(t.Owner)
 }
 
-// link puts e at the end of the list it belongs to.
+// link puts e where it belongs. It stands nowhere yet.
 func (s *Store) link(e *entry) {
-	if e.turn.State.Finished() {
-		s.finished.push(e)
-	} else {
+	switch {
+	case !e.turn.State.Finished():
 		s.unfinished.push(e)
+	case !e.turn.Due.IsZero():
+		s.waiting.push(e)
+	default:
+		s.finished.push(e)
+	}
+	if !e.turn.Due.IsZero() {
+		s.due.add(e)
 	}
 }
 
-// room makes room for n more bytes and one more row, and reports whether it could.
-func (s *Store) room(n int) bool {
-	for len(s.rows) >= s.cfg.MaxTurns || s.bytes+n > s.cfg.MaxBytes {
-		e := s.finished.first()
-		if e == &s.finished.root {
+// unlink undoes link.
+func (s *Store) unlink(e *entry) {
+	e.prev.next, e.next.prev = e.next, e.prev
+	if !e.turn.Due.IsZero() {
+		s.due.remove(e)
+	}
+}
+
+// room makes room for more rows and bytes, and reports whether it could: finished turns go,
+// and then sessions, kept apart.
+func (s *Store) room(rows, bytes int, kept *list.Element) bool {
+	for len(s.rows)+rows > s.cfg.MaxTurns || s.bytes+bytes > s.cfg.MaxBytes {
+		if e := s.finished.first(); e != &s.finished.root {
+			s.remove(e)
+		} else if len(s.rows)+rows > s.cfg.MaxTurns || !s.dropSession(kept) {
 			return false
 		}
-		s.remove(e)
 	}
 	return true
 }
@@ -248,7 +274,7 @@ func (s *Store) expire(now time.Time) {
 }
 
 func (s *Store) remove(e *entry) {
-	e.unlink()
+	s.unlink(e)
 	delete(s.rows, e.turn.Key)
 	s.bytes -= size(&e.turn)
 }
@@ -281,11 +307,12 @@ func (s *Store) Save(_ context.Context, ops []store.Op) error {
 
 // replace puts t in the place of what e holds.
 func (s *Store) replace(e *entry, t *store.Turn) {
-	was := e.turn.State.Finished()
 	s.bytes += size(t) - size(&e.turn)
-	e.turn = *t
-	if was != t.State.Finished() {
-		e.unlink()
+	stays := e.turn.State.Finished() == t.State.Finished() && e.turn.Due.IsZero() && t.Due.IsZero()
+	if !stays {
+		s.unlink(e)
+	}
+	if e.turn = *t; !stays {
 		s.link(e)
 	}
 }
@@ -318,22 +345,18 @@ func (s *Store) List(_ context.Context, f store.Filter) ([]store.Turn, error) {
 	// take as much memory as the store.
 	var found []*entry
 	youngest := func() {
-		slices.SortStableFunc(found, func(a, b *entry) int { return b.turn.ReceivedAt.Compare(a.turn.ReceivedAt) })
+		slices.SortFunc(found, func(a, b *entry) int {
+			return cmp.Or(b.turn.ReceivedAt.Compare(a.turn.ReceivedAt), cmp.Compare(b.number, a.number))
+		})
 		found = found[:min(limit, len(found))]
 	}
-	collect := func(l *list) {
-		for e := l.first(); e != &l.root; e = e.next {
-			if !f.Match(&e.turn) {
-				continue
-			}
-			if found = append(found, e); len(found) >= 2*limit {
-				youngest()
-			}
+	for e := range s.candidates(&f) {
+		if !f.Match(&e.turn) {
+			continue
 		}
-	}
-	collect(&s.unfinished)
-	if len(f.States) == 0 || slices.ContainsFunc(f.States, store.State.Finished) {
-		collect(&s.finished)
+		if found = append(found, e); len(found) >= 2*limit {
+			youngest()
+		}
 	}
 	youngest()
 	turns := make([]store.Turn, len(found))
@@ -341,6 +364,30 @@ func (s *Store) List(_ context.Context, f store.Filter) ([]store.Turn, error) {
 		turns[i] = e.turn
 	}
 	return turns, nil
+}
+
+// candidates are the turns among which those that match f are, in no order.
+func (s *Store) candidates(f *store.Filter) iter.Seq[*entry] {
+	switch {
+	case (f.Due || !f.DueBefore.IsZero()) && f.OpenID != "":
+		return maps.Keys(s.due.users[f.OpenID])
+	case f.Due || !f.DueBefore.IsZero():
+		return s.due.before(f.DueBefore)
+	case len(f.States) > 0 && !slices.ContainsFunc(f.States, store.State.Finished):
+		return s.unfinished.all
+	}
+	return s.all
+}
+
+// all yields every turn.
+func (s *Store) all(yield func(*entry) bool) {
+	for _, r := range []*ring{&s.unfinished, &s.waiting, &s.finished} {
+		for e := range r.all {
+			if !yield(e) {
+				return
+			}
+		}
+	}
 }
 
 // Erase implements [store.Store].
@@ -355,11 +402,9 @@ func (s *Store) Erase(_ context.Context, account, openID string, until store.Key
 	}
 	last := s.rows[until]
 	var theirs []*entry
-	for _, l := range []*list{&s.unfinished, &s.finished} {
-		for e := l.first(); e != &l.root; e = e.next {
-			if (account == "" || e.turn.Account == account) && e.turn.OpenID == openID && (last == nil || e.number <= last.number) {
-				theirs = append(theirs, e)
-			}
+	for e := range s.all {
+		if (account == "" || e.turn.Account == account) && e.turn.OpenID == openID && (last == nil || e.number <= last.number) {
+			theirs = append(theirs, e)
 		}
 	}
 	for _, e := range theirs {
@@ -368,6 +413,7 @@ func (s *Store) Erase(_ context.Context, account, openID string, until store.Key
 		t.Version++
 		s.replace(e, &t)
 	}
+	s.removeSessions(func(n *store.Session) bool { return (account == "" || n.Account == account) && n.OpenID == openID })
 	return len(theirs), nil
 }
 
@@ -385,7 +431,7 @@ func (s *Store) Expire(_ context.Context, bodies, rows time.Time) (int, error) {
 		case e.turn.ReceivedAt.Before(rows):
 			s.remove(e)
 			removed++
-		case e.turn.ReceivedAt.Before(bodies) && e.turn.OpenID+e.turn.Body+e.turn.Reply != "":
+		case e.turn.ReceivedAt.Before(bodies) && hasContent(&e.turn):
 			t := e.turn
 			t.Expire()
 			t.Version++
@@ -396,13 +442,27 @@ func (s *Store) Expire(_ context.Context, bodies, rows time.Time) (int, error) {
 	return removed, nil
 }
 
+// hasContent reports whether there is something for [store.Turn.Expire] to remove.
+func hasContent(t *store.Turn) bool {
+	return t.OpenID != "" || t.OriginalID != "" || t.Body != "" || t.Reply != "" || t.Reason != "" || t.Placeholder != ""
+}
+
 // Close implements [store.Store].
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
-	clear(s.rows)
-	s.finished.init()
-	s.unfinished.init()
+	s.clear()
 	return nil
+}
+
+// clear makes s empty.
+func (s *Store) clear() {
+	s.rows = make(map[store.Key]*entry)
+	s.finished.init()
+	s.waiting.init()
+	s.unfinished.init()
+	s.due = due{users: make(map[string]map[*entry]struct{})}
+	s.sessions = sessions{of: make(map[user]*list.Element)}
+	s.bytes = 0
 }

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -96,6 +99,210 @@ func TestFull(t *testing.T) {
 	ops := []store.Op{{Turn: got}}
 	if err := s.Save(context.Background(), ops); err != nil || !ops[0].OK {
 		t.Errorf("a full store refused a result: %+v, %v", ops[0], err)
+	}
+}
+
+// A turn that is due is kept as an unfinished one is, until it is done.
+func TestDueIsKept(t *testing.T) {
+	t.Parallel()
+	c := &clock{now: time.Now()}
+	s := New(Config{MaxTurns: 3, Now: c.Now})
+	join(t, s)
+	due, marked, done := row(1, store.Answered, c.Now()), row(2, store.Answered, c.Now()), row(3, store.Answered, c.Now())
+	due.Due = c.Now().Add(time.Hour)
+	claim(t, s, due, marked, done)
+	due.Version, marked.Version, marked.Due = 1, 1, due.Due
+	ops := []store.Op{{Turn: marked, Mark: true}}
+	if err := s.Save(context.Background(), ops); err != nil || !ops[0].OK {
+		t.Fatalf("%v, %+v", err, ops[0])
+	}
+	if r := claim(t, s, row(4, store.Answered, c.Now())); !r[0].OK || has(s, done) || !has(s, due) || !has(s, marked) {
+		t.Errorf("room was not made by the one that is not due: %+v", r[0])
+	}
+	session := store.Session{Account: "demo", OpenID: "o", Expires: c.Now()}
+	if ok, err := s.SaveSession(context.Background(), &session); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	c.Elapse(time.Hour)
+	join(t, s)
+	if r := claim(t, s, row(5, store.Running, c.Now()), row(6, store.Running, c.Now())); !r[0].OK || !errors.Is(r[1].Err, store.ErrFull) {
+		t.Errorf("with two that are due, one that has expired and room for three: %+v", r)
+	}
+	if !has(s, due) || !has(s, marked) {
+		t.Error("a turn that is due has expired")
+	}
+	if _, err := s.Session(context.Background(), "demo", "o"); err != nil {
+		t.Errorf("a session was dropped, which makes no room for one more turn: %v", err)
+	}
+	due.Due = time.Time{}
+	ops = []store.Op{{Turn: due}}
+	if err := s.Save(context.Background(), ops); err != nil || !ops[0].OK {
+		t.Fatalf("%v, %+v", err, ops[0])
+	}
+	if r := claim(t, s, row(7, store.Running, c.Now())); !r[0].OK || has(s, due) || !has(s, marked) {
+		t.Errorf("room was not made by the one that is done: %+v", r[0])
+	}
+}
+
+// What is due is found by its time and by its user, whatever happened to it before.
+func TestDueIndex(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	s := New(Config{})
+	rnd := rand.New(rand.NewPCG(3, 4))
+	at := time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)
+	const turns, users = 300, 7
+	want := make(map[store.Key]store.Turn)
+	for n := range turns {
+		turn := row(1+n, store.Answered, at)
+		turn.OpenID = fmt.Sprint("o", n%users)
+		want[claim(t, s, turn)[0].Turn.Key] = turn
+	}
+	for round := range 20 {
+		for n := range turns {
+			turn, err := s.Get(ctx, row(1+n, 0, at).Key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			switch rnd.IntN(4) {
+			case 0:
+				turn.Due = time.Time{}
+			case 1:
+				turn.Due = at.Add(time.Duration(rnd.IntN(100)) * time.Second)
+			default:
+				continue
+			}
+			ops := []store.Op{{Turn: turn, Mark: true}}
+			if err := s.Save(ctx, ops); err != nil || !ops[0].OK {
+				t.Fatalf("%v, %+v", err, ops[0])
+			}
+			want[turn.Key] = turn
+		}
+		if round == 10 {
+			if _, err := s.Erase(ctx, "", "o3", store.Key{}); err != nil {
+				t.Fatal(err)
+			}
+			for k, turn := range want {
+				if turn.OpenID == "o3" {
+					turn.Erase()
+					want[k] = turn
+				}
+			}
+		}
+		for _, f := range []store.Filter{{Due: true}, {DueBefore: at.Add(30 * time.Second)}, {DueBefore: at}, {Due: true, OpenID: "o2"}, {DueBefore: at.Add(50 * time.Second), OpenID: "o3"}} {
+			n, near := 0, 0
+			for _, turn := range want {
+				if f.Match(&turn) {
+					n++
+				}
+				if user := (store.Filter{Due: true, OpenID: f.OpenID}); f.OpenID != "" && user.Match(&turn) {
+					near++
+				}
+			}
+			got, err := s.List(ctx, f)
+			if err != nil || len(got) != n {
+				t.Fatalf("round %d, %+v: %d turns, %v; want %d", round, f, len(got), err, n)
+			}
+			// Others are not looked at, those of the same user apart.
+			looked := 0
+			for range s.candidates(&f) {
+				looked++
+			}
+			if looked > max(n, near) {
+				t.Errorf("%+v: %d turns were looked at for %d", f, looked, n)
+			}
+		}
+	}
+	for _, turn := range want {
+		s.remove(s.rows[turn.Key])
+	}
+	if len(s.due.heap) != 0 || len(s.due.users) != 0 || s.bytes != 0 {
+		t.Errorf("of an empty store %d are due, of %d users, and %d bytes are left", len(s.due.heap), len(s.due.users), s.bytes)
+	}
+}
+
+// Sessions take a quarter of the room at most, and those that were saved longest ago go first.
+func TestSessionsAreBounded(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	const limit = 400 << 10
+	s := New(Config{MaxBytes: limit})
+	join(t, s)
+	save := func(user int, bytes int) (bool, error) {
+		id := fmt.Sprint("o", user)
+		n, err := s.Session(ctx, "demo", id)
+		if err != nil {
+			n = store.Session{Account: "demo", OpenID: id}
+		}
+		n.Data, n.Expires = strings.Repeat("x", bytes), time.Now()
+		return s.SaveSession(ctx, &n)
+	}
+	kept := func() (users []int) {
+		for user := range 30 {
+			if _, err := s.Session(ctx, "demo", fmt.Sprint("o", user)); err == nil {
+				users = append(users, user)
+			}
+		}
+		return users
+	}
+	for user := range 20 {
+		if ok, err := save(user, 10<<10); !ok || err != nil {
+			t.Fatalf("session %d: %v, %v", user, ok, err)
+		}
+		// A user who writes again and again is not forgotten.
+		if !slices.Contains(kept(), 0) {
+			t.Fatalf("kept are the sessions of %v", kept())
+		}
+		if ok, err := save(0, 10<<10); !ok || err != nil {
+			t.Fatalf("session 0: %v, %v", ok, err)
+		}
+		if s.sessions.bytes > limit/4 || s.bytes != s.sessions.bytes {
+			t.Fatalf("sessions take %d of %d bytes", s.sessions.bytes, s.bytes)
+		}
+	}
+	if got, want := kept(), []int{0, 12, 13, 14, 15, 16, 17, 18, 19}; !slices.Equal(got, want) {
+		t.Errorf("kept are the sessions of %v, want %v", got, want)
+	}
+	// One that grows takes the room of others, and one for which there is none takes nobody's place.
+	if ok, err := save(12, 50<<10); !ok || err != nil {
+		t.Errorf("a session that grows: %v, %v", ok, err)
+	}
+	if got, want := kept(), []int{0, 12, 17, 18, 19}; !slices.Equal(got, want) {
+		t.Errorf("kept are the sessions of %v, want %v", got, want)
+	}
+	if ok, err := save(21, limit/4); ok || !errors.Is(err, store.ErrFull) || len(kept()) != 5 {
+		t.Errorf("a session that is larger than all may be: %v, %v; kept are %v", ok, err, kept())
+	}
+
+	// Turns that may not go take their room; finished ones go before.
+	s = New(Config{MaxBytes: limit})
+	join(t, s)
+	for user := range 3 {
+		if ok, err := save(user, 10<<10); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+	}
+	running := func(n int) store.Turn {
+		turn := row(n, store.Running, time.Now())
+		turn.Body = strings.Repeat("x", 49<<10)
+		return turn
+	}
+	done := row(100, store.Answered, time.Now())
+	done.Body = strings.Repeat("x", 25<<10)
+	claim(t, s, done, running(0), running(1), running(2), running(3), running(4), running(5), running(6))
+	if got := kept(); !slices.Equal(got, []int{0, 1, 2}) || has(s, done) {
+		t.Fatalf("kept are the sessions of %v; the finished turn is there: %v", got, has(s, done))
+	}
+	if ok, err := save(3, 25<<10); !ok || err != nil || !slices.Equal(kept(), []int{1, 2, 3}) {
+		t.Errorf("a session in a store with few others: %v, %v; kept are %v", ok, err, kept())
+	}
+	last := running(8)
+	last.Body = strings.Repeat("x", 20<<10)
+	if r := claim(t, s, last); !r[0].OK || !slices.Equal(kept(), []int{3}) {
+		t.Errorf("a turn in a store that is full of sessions: %+v; kept are %v", r[0].Err, kept())
+	}
+	if ok, err := save(4, 60<<10); ok || !errors.Is(err, store.ErrFull) {
+		t.Errorf("a session in a store that is full of turns: %v, %v", ok, err)
 	}
 }
 

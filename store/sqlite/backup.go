@@ -15,6 +15,8 @@ import (
 	"time"
 
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/echostr/echostr/store"
 )
 
 // Summary says what a backup holds.
@@ -139,7 +141,9 @@ const reasonRestored = "interrupted: it was running when the backup was made, fr
 //
 // What the backup does not hold is forgotten: a message that came after it and is
 // pushed again would be handled again. WeChat does so for some fifteen seconds, and an
-// attacker with a captured push can until its timestamp is refused as stale.
+// attacker with a captured push can until its timestamp is refused as stale. Answers that were
+// about to be sent when the backup was made are not sent again: nobody knows whether they were
+// (see [store.Assumed]). Tickets are kept.
 func Restore(ctx context.Context, file, sum string, cfg Config) (res Restored, err error) {
 	path, err := place(cfg.Path, cfg.Force)
 	if err != nil {
@@ -215,7 +219,7 @@ func prepare(ctx context.Context, name string) (res Restored, err error) {
 	if err := db.QueryRowContext(ctx, "PRAGMA journal_mode(delete)").Scan(new(string)); err != nil {
 		return res, damagedBackup(err)
 	}
-	if err := checkApplication(ctx, db); err != nil {
+	if _, err := checkApplication(ctx, db); err != nil {
 		return res, damagedBackup(err)
 	}
 	var found string
@@ -246,6 +250,11 @@ func prepare(ctx context.Context, name string) (res Restored, err error) {
 	}
 	n, _ := result.RowsAffected()
 	res.Interrupted = int(n)
+	// By now most of them have been sent by the process that went on.
+	if _, err := tx.ExecContext(ctx, `UPDATE turn SET delivery = ?, due = 0, version = version + 1 WHERE due > 0 AND delivery IN (?, ?, ?, ?)`,
+		store.Assumed, store.Undelivered, store.Offered, store.Late, store.Sending); err != nil {
+		return res, err
+	}
 	if _, err := tx.ExecContext(ctx, `UPDATE installation SET not_before = ?`, millis(res.NotBefore)); err != nil {
 		return res, err
 	}

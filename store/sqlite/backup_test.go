@@ -204,6 +204,59 @@ func TestRestoreRefuses(t *testing.T) {
 	}
 }
 
+// By the time of a restore most answers that were about to be sent have been, so none of them
+// is sent again. What users may still fetch is kept, and so are sessions.
+func TestRestoreSendsNothingAgain(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	dir := t.TempDir()
+	path, backup, restored := filepath.Join(dir, "e.db"), filepath.Join(dir, "b.db"), filepath.Join(dir, "n.db")
+	s := open(t, sqlite.Config{Path: path})
+	due := time.Now().Add(time.Minute).Truncate(time.Millisecond).UTC()
+	var ops []store.Op
+	for _, d := range store.Deliveries() {
+		for _, at := range []time.Time{{}, due} {
+			turn := sample(int64(len(ops)), time.Now(), store.Node{})
+			turn.State, turn.Delivery, turn.Due, turn.Placeholder = store.Answered, d, at, "wait"
+			ops = append(ops, store.Op{Turn: turn})
+		}
+	}
+	if err := s.Claim(ctx, ops); err != nil {
+		t.Fatal(err)
+	}
+	session := store.Session{Account: "demo", OpenID: "o", Data: "d", Expires: due}
+	if ok, err := s.SaveSession(ctx, &session); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	if _, err := sqlite.Backup(ctx, path, backup); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sqlite.Restore(ctx, backup, "", sqlite.Config{Path: restored}); err != nil {
+		t.Fatal(err)
+	}
+	again := open(t, sqlite.Config{Path: restored})
+	for _, op := range ops {
+		want, err := s.Get(ctx, op.Turn.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch want.Delivery {
+		case store.Undelivered, store.Offered, store.Late, store.Sending:
+			if !want.Due.IsZero() {
+				want.Delivery, want.Due = store.Assumed, time.Time{}
+				want.Version++
+			}
+		}
+		got, err := again.Get(ctx, op.Turn.Key)
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("%v, due %v: %v (-want +got)\n%s", op.Turn.Delivery, op.Turn.Due, err, diff)
+		}
+	}
+	if got, err := again.Session(ctx, "demo", "o"); err != nil || got != session {
+		t.Errorf("the session: %+v, %v", got, err)
+	}
+}
+
 // A clock that was ahead when the youngest turn was received must not have everything
 // refused until it is reached.
 func TestRestoreOfTheFuture(t *testing.T) {

@@ -114,26 +114,25 @@ func checkPlace(path string, force bool) error {
 }
 
 // checkApplication refuses a database of another program, of a newer version, and one
-// whose schema cannot be read.
-func checkApplication(ctx context.Context, db *sql.DB) error {
+// whose schema cannot be read. It returns the number of the schema.
+func checkApplication(ctx context.Context, db *sql.DB) (schema int, err error) {
 	var id, tables int
 	if err := db.QueryRowContext(ctx, `SELECT application_id, (SELECT count(*) FROM sqlite_schema) FROM pragma_application_id`).Scan(&id, &tables); err != nil {
-		return err
+		return 0, err
 	}
 	if tables == 0 {
-		return nil // a process died while it made the file
+		return 0, nil // a process died while it made the file
 	}
 	if id != applicationID {
-		return unusable("the database belongs to another program: choose another file")
+		return 0, unusable("the database belongs to another program: choose another file")
 	}
-	var current int
-	if err := db.QueryRowContext(ctx, `SELECT max(version_id) FROM goose_db_version`).Scan(&current); err != nil {
-		return err
+	if err := db.QueryRowContext(ctx, `SELECT max(version_id) FROM goose_db_version`).Scan(&schema); err != nil {
+		return 0, err
 	}
-	if current > newestSchema {
-		return unusable("the database was made by a newer version of Echostr (its schema is %d, this one knows %d): use that version, or restore a backup of before", current, newestSchema)
+	if schema > newestSchema {
+		return 0, unusable("the database was made by a newer version of Echostr (its schema is %d, this one knows %d): use that version, or restore a backup of before", schema, newestSchema)
 	}
-	return nil
+	return schema, nil
 }
 
 // newestSchema is the number in front of the last migration's name.

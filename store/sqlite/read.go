@@ -6,20 +6,23 @@ import (
 	"database/sql/driver"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/echostr/echostr/store"
 )
 
 // Reader looks into a database without changing it. It is safe for concurrent use.
 type Reader struct {
-	db   *sql.DB
-	odd  func(error) // told of rows that cannot be read, may be nil
-	path string      // errors name it; empty for that of a Store, which sorts errors itself
+	db       *sql.DB
+	odd      func(error) // told of rows that cannot be read, may be nil
+	path     string      // errors name it; empty for that of a Store, which sorts errors itself
+	outdated error       // why turns cannot be read, if it was made by an older version
 }
 
 // OpenReader opens a database for reading only, whether or not another process
 // has it. Its errors, and those of the Reader's methods, wrap [ErrUnusable] if the file is
-// damaged or not one of ours.
+// damaged or not one of ours. It reads no turns of an older version's database before [Open] has
+// brought that up to date.
 func OpenReader(ctx context.Context, path string) (*Reader, error) {
 	path, err := place(path, true)
 	if err != nil {
@@ -29,11 +32,16 @@ func OpenReader(ctx context.Context, path string) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkApplication(ctx, db); err != nil {
+	schema, err := checkApplication(ctx, db)
+	if err != nil {
 		db.Close()
 		return nil, openError(path, err)
 	}
-	return &Reader{db: db, path: path}, nil
+	r := &Reader{db: db, path: path}
+	if schema < newestSchema {
+		r.outdated = about(path, unusable("the database was made by an older version of Echostr (its schema is %d, this one reads %d): start the server once, which brings it up to date", schema, newestSchema))
+	}
+	return r, nil
 }
 
 // Close releases the database.
@@ -43,7 +51,8 @@ func (r *Reader) Close() error { return r.db.Close() }
 func (r *Reader) Get(ctx context.Context, key store.Key) (t store.Turn, err error) {
 	var odd error
 	found := false
-	one := Reader{db: r.db, odd: func(err error) { odd = err }, path: r.path}
+	one := *r
+	one.odd = func(err error) { odd = err }
 	err = one.turns(ctx, func(row store.Turn) { t, found = row, true }, selectTurn, key[:])
 	switch {
 	case err == nil && odd != nil:
@@ -69,23 +78,34 @@ func (s *Store) Get(ctx context.Context, key store.Key) (store.Turn, error) {
 // List returns the turns that match f, youngest first. A row that cannot be read
 // concerns its own message only, and is left out.
 func (r *Reader) List(ctx context.Context, f store.Filter) (turns []store.Turn, err error) {
+	text, args := listing(&f)
+	err = r.turns(ctx, func(t store.Turn) { turns = append(turns, t) }, text, args...)
+	return turns, err
+}
+
+// listing is the query for the turns that match f. It names the index, since SQLite does not know
+// how few turns are running or due.
+func listing(f *store.Filter) (text string, args []any) {
+	where, args := conditions(f)
+	text = `SELECT ` + columns + ` FROM turn`
+	switch due := f.Due || !f.DueBefore.IsZero(); {
+	case due && f.OpenID != "":
+		text += ` INDEXED BY turn_due_user`
+		where, args = " AND openid = ?"+where, append([]any{f.OpenID}, args...)
+	case due:
+		text += ` INDEXED BY turn_due`
+	case f.OpenID != "":
+		text, where, args = theirs+text, " AND id IN theirs"+where, append([]any{f.OpenID}, args...)
+	case len(f.States) == 1 && f.States[0] == store.Running:
+		text += ` INDEXED BY turn_running`
+	default:
+		text += ` INDEXED BY turn_received`
+	}
 	limit := f.Limit
 	if limit <= 0 {
 		limit = store.DefaultLimit
 	}
-	where, args := conditions(&f)
-	text := `SELECT ` + columns + ` FROM turn`
-	switch {
-	case f.OpenID != "":
-		text, where, args = theirs+text, " AND id IN theirs"+where, append([]any{f.OpenID}, args...)
-	case len(f.States) == 1 && f.States[0] == store.Running:
-		text += ` INDEXED BY turn_running` // few
-	default:
-		text += ` INDEXED BY turn_received`
-	}
-	text += ` WHERE true` + where + ` ORDER BY received_at DESC, id DESC LIMIT ?`
-	err = r.turns(ctx, func(t store.Turn) { turns = append(turns, t) }, text, append(args, limit)...)
-	return turns, err
+	return text + ` WHERE true` + where + ` ORDER BY received_at DESC, id DESC LIMIT ?`, append(args, limit)
 }
 
 // List implements [store.Store].
@@ -108,10 +128,16 @@ func conditions(f *store.Filter) (where string, args []any) {
 		add("account = ?", f.Account)
 	}
 	if !f.Since.IsZero() {
-		add("received_at >= ?", millis(f.Since))
+		add("received_at >= ?", roundUp(f.Since))
 	}
 	if !f.Until.IsZero() {
-		add("received_at < ?", millis(f.Until))
+		add("received_at < ?", roundUp(f.Until))
+	}
+	if f.Due || !f.DueBefore.IsZero() {
+		add("due > 0") // as the indexes say it
+	}
+	if !f.DueBefore.IsZero() {
+		add("due < ?", roundUp(f.DueBefore))
 	}
 	if f.Owner != (store.Node{}) {
 		add("owner = ? AND epoch = ?", f.Owner.ID, f.Owner.Epoch)
@@ -126,6 +152,10 @@ func conditions(f *store.Filter) (where string, args []any) {
 	}
 	return b.String(), args
 }
+
+// roundUp is the first whole millisecond that is not before t: the one to compare times of the
+// database with.
+func roundUp(t time.Time) int64 { return t.Add(time.Millisecond - 1).UnixMilli() }
 
 // scanner reads the columns of one row.
 type scanner = func(dest ...any) error
@@ -167,6 +197,9 @@ func (r *Reader) query(ctx context.Context, each func(next scanner) error, text 
 
 // turns runs each for every turn of an answer.
 func (r *Reader) turns(ctx context.Context, each func(store.Turn), text string, args ...any) error {
+	if r.outdated != nil {
+		return r.outdated
+	}
 	var values [numColumns]driver.Value
 	var dest [numColumns]any
 	for i := range values {

@@ -14,6 +14,7 @@ type reserve struct {
 	path string
 	size int64
 
+	needed sync.Mutex // held from when the room is given up until it has been used
 	mu     sync.Mutex
 	absent bool
 	tried  time.Time
@@ -58,8 +59,12 @@ func (r *reserve) release() bool {
 	return was
 }
 
-// restore takes the room back, now and then, if it is gone.
+// restore takes the room back, now and then, if it is gone and nobody needs it.
 func (r *reserve) restore() {
+	if !r.needed.TryLock() {
+		return
+	}
+	defer r.needed.Unlock()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.absent || time.Since(r.tried) < retryReserve {

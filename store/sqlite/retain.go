@@ -5,7 +5,6 @@ import (
 	"errors"
 	"math"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/echostr/echostr/store"
@@ -17,15 +16,15 @@ import (
 // The turns of one user may be very many, so this is done in several transactions, and
 // pushes come in between. It goes in the order of acceptance: should the process die
 // meanwhile, the turn with the key until, which demands the erasure, is not erased, so that
-// whoever takes it over does this again. P10
+// whoever takes it over does this again. The sessions go with the last of the turns. P10
 func (s *Store) Erase(ctx context.Context, account, openID string, until store.Key) (n int, err error) {
 	if openID == "" {
 		return 0, s.err()
 	}
 	// By the writer, behind all that was submitted before.
-	var last [3]int64
+	var upTo [3]int64
 	err = s.writer.submit(ctx, outside, nil, func() (err error) {
-		last, err = s.writer.numbers(lastTurn, until[:])
+		upTo, err = s.writer.numbers(lastTurn, until[:])
 		return err
 	})
 	if err != nil {
@@ -38,11 +37,14 @@ func (s *Store) Erase(ctx context.Context, account, openID string, until store.K
 		err := next(&id)
 		ids = append(ids, id)
 		return err
-	}, theirs+`SELECT id FROM turn WHERE id IN theirs AND (account = ? OR ? = '') AND id <= ? ORDER BY id`, openID, account, account, last[0])
+	}, theirs+`SELECT id FROM turn WHERE id IN theirs AND (account = ? OR ? = '') AND id <= ? ORDER BY id`, openID, account, account, upTo[0])
 	if err != nil {
 		return 0, s.fault(err)
 	}
-	for part := range slices.Chunk(ids, chunk) {
+	for last := false; !last; {
+		part := ids[:min(chunk, len(ids))]
+		ids = ids[len(part):]
+		last = len(ids) == 0
 		erased := 0
 		err := s.writer.submit(ctx, alone, nil, func() error {
 			erased = 0
@@ -53,7 +55,11 @@ func (s *Store) Erase(ctx context.Context, account, openID string, until store.K
 				}
 				erased += changed
 			}
-			return nil
+			if !last {
+				return nil
+			}
+			_, err := s.writer.exec(eraseSessions, openID, account, account)
+			return err
 		})
 		if err != nil {
 			return n, err
@@ -73,12 +79,22 @@ const (
 		SELECT t.id FROM segments CROSS JOIN turn t INDEXED BY turn_user ON t.id / 256 = segment AND t.openid = ?
 	) `
 	eraseTurn = `UPDATE turn SET version = version + 1, openid = '', original_id = '', msg_type = '', event = '',
-		body = NULL, reply = NULL, reason = '', state = 6 WHERE id = ? AND openid = ?`
+		body = NULL, reply = NULL, reason = '', state = 6, due = 0, code = '', placeholder = NULL, way = NULL WHERE id = ? AND openid = ?`
 	// lastTurn is the turn with a key, or else the one that was accepted last.
 	lastTurn = `SELECT coalesce((SELECT id FROM turn WHERE key = ?), (SELECT max(id) FROM turn), 0)`
 )
 
-const expireTurn = `UPDATE turn SET version = version + 1, openid = '', original_id = '', body = NULL, reply = NULL, reason = '' WHERE id = ? AND state > 1`
+const (
+	// expirable are the turns that are finished and not due.
+	expirable  = `state > 1 AND due = 0`
+	hasContent = `(openid <> '' OR original_id <> '' OR body IS NOT NULL OR reply IS NOT NULL OR reason <> '' OR placeholder IS NOT NULL)`
+
+	findExpired = `SELECT id, received_at FROM turn INDEXED BY turn_received WHERE received_at >= ? AND received_at < ? AND ` + expirable + `
+		AND (received_at < ? OR ` + hasContent + `) ORDER BY received_at LIMIT ?`
+	removeTurn = `DELETE FROM turn WHERE id = ? AND received_at < ? AND ` + expirable
+	expireTurn = `UPDATE turn SET version = version + 1, openid = '', original_id = '', body = NULL, reply = NULL, reason = '', placeholder = NULL
+		WHERE id = ? AND ` + expirable
+)
 
 // chunk is how many turns expire or are erased in one transaction: few enough that a push
 // in the queue behind them does not notice.
@@ -117,15 +133,14 @@ func (s *Store) expireChunk(ctx context.Context, after, bodies, rows int64) (c e
 		err := next(&id, &c.last)
 		ids = append(ids, id)
 		return err
-	}, `SELECT id, received_at FROM turn INDEXED BY turn_received WHERE received_at >= ? AND received_at < ? AND state > 1
-		AND (received_at < ? OR openid <> '' OR body IS NOT NULL OR reply IS NOT NULL) ORDER BY received_at LIMIT ?`, after, max(bodies, rows), rows, chunk)
+	}, findExpired, after, max(bodies, rows), rows, chunk)
 	if c.found = len(ids); err != nil || c.found == 0 {
 		return c, s.fault(err)
 	}
 	err = s.writer.submit(ctx, alone, nil, func() error {
 		c.changed, c.removed = 0, 0
 		for _, id := range ids {
-			n, err := s.writer.exec(`DELETE FROM turn WHERE id = ? AND received_at < ? AND state > 1`, id, rows)
+			n, err := s.writer.exec(removeTurn, id, rows)
 			c.removed += n
 			if err == nil && n == 0 {
 				n, err = s.writer.exec(expireTurn, id)
@@ -190,12 +205,23 @@ func (s *Store) moveAt() int64 {
 	return min(maxMoveAt, max(minMoveAt, free/16/pageSize))
 }
 
+// tight reports whether so little room is left that the database might soon not be able to
+// take in the pages that are only in the WAL.
+func (s *Store) tight(pages int64) bool {
+	free := freeBytes(filepath.Dir(s.path))
+	return free >= 0 && free < max(4*s.reserve.size, 4*pageSize*pages)
+}
+
 // watchSize sees to it that the WAL does not grow for ever. What it holds is moved
 // into the database in the background, while the writer goes on; the little that
 // came in meanwhile is moved by the writer itself, since only then can the
 // WAL be begun anew.
+//
+// On a disk that is nearly full the writer moves all of it, since nobody knows when the background
+// gets its turn: what is in the WAL only, the database could not take in later, and then the
+// room that is kept for results would not do.
 func (w *writer) watchSize() {
-	if w.since++; w.since < looksAtSize || w.s.broken() != nil {
+	if w.since++; w.since < looksAtSize && !w.tight || w.s.broken() != nil {
 		return
 	}
 	w.since = 0
@@ -205,7 +231,10 @@ func (w *writer) watchSize() {
 	}
 	pages, moved, moveAt := n[1], n[2], w.s.moveAt()
 	left := pages - moved
-	switch {
+	switch w.tight = w.s.tight(left); {
+	case w.tight && pages > moveAt:
+		_, err = w.empty()
+		_ = w.s.fault(err)
 	case w.s.moving.Load():
 	case pages > moveAt && left < moveAt/4:
 		if _, err = w.numbers("PRAGMA wal_checkpoint(PASSIVE)"); err != nil {
@@ -222,6 +251,13 @@ func (w *writer) watchSize() {
 
 // move moves the WAL into the database beside the writer, as far as nobody reads.
 func (s *Store) move() error {
-	_, err := s.read.db.Exec("PRAGMA wal_checkpoint(PASSIVE)")
+	conn, err := s.read.db.Conn(context.Background()) // readers may have all of them for a while
+	if err != nil {
+		return s.fault(err)
+	}
+	defer conn.Close()
+	s.oneMove.Lock()
+	defer s.oneMove.Unlock()
+	_, err = conn.ExecContext(context.Background(), "PRAGMA wal_checkpoint(PASSIVE)")
 	return s.fault(err)
 }

@@ -1,8 +1,10 @@
 package sqlite_test
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -28,7 +30,7 @@ func found(t *testing.T, path string, words ...string) (list []string) {
 			t.Fatal(err)
 		}
 		for _, w := range words {
-			if n := strings.Count(string(b), w); n > 0 {
+			if n := bytes.Count(b, []byte(w)); n > 0 {
 				list = append(list, fmt.Sprintf("%s %d times in %s", w, n, filepath.Base(name)))
 			}
 		}
@@ -52,6 +54,22 @@ func TestErasedBytesAreGone(t *testing.T) {
 	user := func(i int) string { return fmt.Sprintf("oUser%05dOfTheTest", i%160) }
 	said := func(i int) string { return fmt.Sprintf("what user %05d told us in confidence", i%160) }
 	told := func(i int) string { return fmt.Sprintf("what we told user %05d", i%160) }
+	promised := func(i int) string { return fmt.Sprintf("what we promised user %05d", i%160) }
+	code := func(i int) string { return fmt.Sprintf("the-code-%05d-of", i%160) }
+	remembered := func(i int) string { return fmt.Sprintf("what we remember of user %05d", i%160) }
+	sessions := make(map[int]store.Session)
+	remember := func(i int) {
+		i %= 160
+		n, ok := sessions[i]
+		if !ok {
+			n = store.Session{Account: "demo", OpenID: user(i)}
+		}
+		n.Data, n.Expires = strings.Repeat(remembered(i)+" ", 1+rnd.IntN(150)), time.Now().Add(time.Hour)
+		if ok, err := s.SaveSession(ctx, &n); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		sessions[i] = n
+	}
 	type message struct {
 		op store.Op
 		n  int
@@ -59,7 +77,15 @@ func TestErasedBytesAreGone(t *testing.T) {
 	var under []message
 	finish := func(k int) {
 		op := []store.Op{under[k].op}
-		op[0].Turn.State, op[0].Turn.Reply = store.Answered, strings.Repeat(told(under[k].n)+" ", 1+rnd.IntN(20))
+		i := under[k].n
+		op[0].Turn.State, op[0].Turn.Reply = store.Answered, strings.Repeat(told(i)+" ", 1+rnd.IntN(20))
+		if rnd.IntN(2) == 0 || i < 160 {
+			op[0].Turn.Placeholder, op[0].Turn.Code = strings.Repeat(promised(i)+" ", 1+rnd.IntN(20)), code(i)
+			op[0].Turn.Delivery, op[0].Turn.Due = store.Ticket, time.Now().Add(time.Duration(rnd.IntN(3600))*time.Second)
+		}
+		if i < 320 { // each twice
+			remember(i)
+		}
 		if err := s.Save(ctx, op); err != nil || !op[0].OK {
 			t.Fatal(err)
 		}
@@ -82,7 +108,7 @@ func TestErasedBytesAreGone(t *testing.T) {
 	const erased = 40
 	var words []string
 	for i := range erased {
-		words = append(words, user(i), said(i), told(i))
+		words = append(words, user(i), said(i), told(i), promised(i), code(i), remembered(i))
 	}
 	if list := found(t, path, words...); len(list) < len(words) {
 		t.Fatalf("%d of %d words are found before the erasure", len(list), len(words))
@@ -97,6 +123,12 @@ func TestErasedBytesAreGone(t *testing.T) {
 	}
 	if list := found(t, path, words...); len(list) > 0 {
 		t.Errorf("%d words are still there, such as %v", len(list), list[0])
+	}
+	for i, want := range sessions {
+		got, err := s.Session(ctx, "demo", user(i))
+		if i < erased && !errors.Is(err, store.ErrNotFound) || i >= erased && (err != nil || got.Data != want.Data) {
+			t.Fatalf("the session of user %d: %v", i, err)
+		}
 	}
 	rows, err := s.List(ctx, store.Filter{Limit: 10_000})
 	if err != nil || len(rows) != 800 {
@@ -186,9 +218,9 @@ func TestExpireMany(t *testing.T) {
 	var ops []store.Op
 	for i := range 1700 {
 		turn := sample(int64(i), at(i), store.Node{})
-		turn.State, turn.Reply = store.Answered, "an answer that expires"
+		turn.State, turn.Reply, turn.Placeholder = store.Answered, "an answer that expires", "a placeholder that expires"
 		if i >= 1689 {
-			turn.Body, turn.Reply = "kept", "kept"
+			turn.Body, turn.Reply, turn.Placeholder = "kept", "kept", "kept"
 		}
 		ops = append(ops, store.Op{Turn: turn})
 	}
@@ -212,7 +244,7 @@ func TestExpireMany(t *testing.T) {
 	if err := s.Tidy(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if list := found(t, path, "an answer that expires"); len(list) > 0 {
+	if list := found(t, path, "an answer that expires", "a placeholder that expires"); len(list) > 0 {
 		t.Errorf("still there: %v", list)
 	}
 }
@@ -236,6 +268,10 @@ func TestEraseOfManyTurns(t *testing.T) {
 		t.Fatal(err)
 	}
 	until := ops[all-1].Turn.Key
+	session := store.Session{Account: "demo", OpenID: user, Expires: time.Now().Add(time.Hour)}
+	if ok, err := s.SaveSession(ctx, &session); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
 	left := func() (kept int, demand, later bool) {
 		t.Helper()
 		for _, op := range ops {
@@ -260,6 +296,9 @@ func TestEraseOfManyTurns(t *testing.T) {
 	if kept, demand, later := left(); kept != all+1-n || !demand || !later {
 		t.Errorf("%d are left, the event that demands it %v, what came after it %v", kept, demand, later)
 	}
+	if _, err := s.Session(ctx, "demo", user); err != nil {
+		t.Errorf("the session after an erasure that failed: %v", err)
+	}
 	execSQL(t, path, `DROP TRIGGER stop`)
 	again, err := s.Erase(ctx, "demo", user, until)
 	if err != nil || n+again != all {
@@ -267,6 +306,9 @@ func TestEraseOfManyTurns(t *testing.T) {
 	}
 	if kept, demand, later := left(); kept != 1 || demand || !later {
 		t.Errorf("%d are left, the event that demands it %v, what came after it %v", kept, demand, later)
+	}
+	if _, err := s.Session(ctx, "demo", user); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("the session after the erasure: %v", err)
 	}
 	if n, err := s.Erase(ctx, "", user, store.Key{}); n != 1 || err != nil {
 		t.Errorf("the last one: %d, %v", n, err)

@@ -10,11 +10,15 @@ import (
 	"github.com/echostr/echostr/store"
 )
 
-// columns are those of a turn, in the order of the schema and of readRow.
-const columns = `key, version, account, openid, original_id, msg_type, event, body, create_time, received_at, pushes,
+// columns are those of a turn, in the order of the schema and of readRow. Those that few turns
+// use come last, and have defaults.
+const (
+	columns      = plainColumns + `, due, code, placeholder, way`
+	plainColumns = `key, version, account, openid, original_id, msg_type, event, body, create_time, received_at, pushes,
 	seen, state, pure, attempt, owner, epoch, finished_at, reply, reason, delivery, offered_to`
 
-const numColumns = 22
+	numColumns = 26
+)
 
 // appendReceived adds the values of the columns that a claim writes and a save
 // leaves alone, from version to received_at, after the key.
@@ -22,10 +26,20 @@ func appendReceived(v []driver.Value, t *store.Turn) []driver.Value {
 	return append(v, t.Account, t.OpenID, t.OriginalID, t.MsgType, t.Event, blob(t.Body), t.CreateTime, millis(t.ReceivedAt))
 }
 
-// appendProgress adds the values of the columns from pushes on.
+// appendProgress adds the values of the columns from pushes to offered_to.
 func appendProgress(v []driver.Value, t *store.Turn) []driver.Value {
 	return append(v, appendPushes(nil, t.Pushes), int64(t.Seen), int64(t.State), t.Pure, int64(t.Attempt), t.Owner.ID, t.Owner.Epoch,
 		millis(t.FinishedAt), blob(t.Reply), t.Reason, int64(t.Delivery), int64(t.OfferedTo))
+}
+
+// appendLate adds the values of the columns from due on.
+func appendLate(v []driver.Value, t *store.Turn) []driver.Value {
+	return append(v, millis(t.Due), t.Code, blob(t.Placeholder), appendWay(nil, &t.Way))
+}
+
+// isPlain reports whether t has the defaults in the columns from due on, as most turns do.
+func isPlain(t *store.Turn) bool {
+	return t.Due.IsZero() && t.Code == "" && t.Placeholder == "" && t.Way == store.Way{}
 }
 
 // blob is a text that SQLite need not understand. An empty one takes no place.
@@ -91,6 +105,77 @@ func readPushes(b []byte) (pushes []store.Push, err error) {
 	return pushes, nil
 }
 
+// Bits of the byte of flags in a way.
+const (
+	hasTakenBy = 1 << iota
+	hasFetchOf
+	fetchesAgain
+	wayFlags = hasTakenBy | hasFetchOf | fetchesAgain
+)
+
+// appendWay writes how far an answer has come: its numbers as varints, a byte of flags, and
+// the keys that are not zero. The zero Way takes no place.
+func appendWay(b []byte, w *store.Way) []byte {
+	if *w == (store.Way{}) {
+		return b
+	}
+	for _, n := range [...]int{w.Told, w.Pages, w.Shown, w.Sent, w.Tries, w.Unknown, w.Fetch.Page} {
+		b = binary.AppendVarint(b, int64(n))
+	}
+	flags := byte(0)
+	if w.TakenBy != (store.Key{}) {
+		flags |= hasTakenBy
+	}
+	if w.Fetch.Of != (store.Key{}) {
+		flags |= hasFetchOf
+	}
+	if w.Fetch.Again {
+		flags |= fetchesAgain
+	}
+	b = append(b, flags)
+	if flags&hasTakenBy != 0 {
+		b = append(b, w.TakenBy[:]...)
+	}
+	if flags&hasFetchOf != 0 {
+		b = append(b, w.Fetch.Of[:]...)
+	}
+	return b
+}
+
+var errWay = errors.New("the record of how far the answer has come is damaged")
+
+func readWay(b []byte) (w store.Way, err error) {
+	if len(b) == 0 {
+		return w, nil
+	}
+	for _, field := range [...]*int{&w.Told, &w.Pages, &w.Shown, &w.Sent, &w.Tries, &w.Unknown, &w.Fetch.Page} {
+		number, n := binary.Varint(b)
+		if n <= 0 {
+			return store.Way{}, errWay
+		}
+		*field, b = int(number), b[n:]
+	}
+	if len(b) == 0 || b[0]&^wayFlags != 0 {
+		return store.Way{}, errWay
+	}
+	flags := b[0]
+	b = b[1:]
+	key := func(flag byte) (k store.Key) {
+		if flags&flag != 0 {
+			n := copy(k[:], b)
+			if b = b[n:]; n < len(k) {
+				err = errWay
+			}
+		}
+		return k
+	}
+	w.TakenBy, w.Fetch.Of, w.Fetch.Again = key(hasTakenBy), key(hasFetchOf), flags&fetchesAgain != 0
+	if err != nil || len(b) > 0 {
+		return store.Way{}, errWay
+	}
+	return w, nil
+}
+
 // errRow: a row does not hold what a turn does.
 var errRow = errors.New("store: a turn in the database cannot be read")
 
@@ -116,8 +201,13 @@ func readRow(v []driver.Value) (t store.Turn, err error) {
 	t.FinishedAt = fromMillis(r.int())
 	t.Reply, t.Reason = string(r.bytes()), r.text()
 	t.Delivery, t.OfferedTo = store.Delivery(r.small()), int(r.int())
+	t.Due, t.Code, t.Placeholder = fromMillis(r.int()), r.text(), string(r.bytes())
+	way := r.bytes()
 	if r.err == nil {
 		t.Pushes, r.err = readPushes(pushes)
+	}
+	if r.err == nil {
+		t.Way, r.err = readWay(way)
 	}
 	if r.err != nil {
 		return store.Turn{}, fmt.Errorf("%w: %s: %w; restore a backup", errRow, t.Key, r.err)

@@ -79,7 +79,8 @@ type Store struct {
 	closed  atomic.Bool
 	stop    context.CancelFunc // ends what runs in the background
 	running sync.WaitGroup     // what runs in the background
-	moving  atomic.Bool        // a checkpoint runs in the background
+	moving  atomic.Bool        // a checkpoint runs in the background, or is about to
+	oneMove sync.Mutex         // held while one runs: SQLite does not wait for another's end
 	check   atomic.Bool        // the database has to be checked, and was not yet
 }
 
@@ -154,7 +155,8 @@ func (s *Store) open(ctx context.Context) error {
 	db.SetMaxOpenConns(1)
 	// Nothing is written before it is known that the file is ours; what a process
 	// that died had begun to write, SQLite takes back here.
-	if err := checkApplication(ctx, db); err != nil {
+	schema, err := checkApplication(ctx, db)
+	if err != nil {
 		return err
 	}
 	if last := s.lock.last; !fresh && last.mustCheck() {
@@ -171,6 +173,9 @@ func (s *Store) open(ctx context.Context) error {
 	}
 	if _, err := db.ExecContext(ctx, "PRAGMA journal_mode = wal"); err != nil {
 		return err
+	}
+	if schema > 0 && schema < newestSchema {
+		s.logger.Info("the database was made by an older version: bringing it up to date, which takes some seconds for each million messages", slog.String("path", s.path))
 	}
 	if err := migrate(ctx, db); err != nil {
 		return err

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"pgregory.net/rapid"
 
 	"github.com/echostr/echostr/store"
 )
@@ -41,11 +40,19 @@ func Run(t *testing.T, b Backend) {
 		{"RoundTrip", roundTrip},
 		{"SaveComparesVersions", saveComparesVersions},
 		{"SaveRace", saveRace},
+		{"Mark", mark},
 		{"RowsAreCopies", rowsAreCopies},
 		{"List", list},
+		{"ListDue", listDue},
 		{"Erase", erase},
 		{"EraseBeatsSave", eraseBeatsSave},
 		{"Expire", expire},
+		{"ExpireLeavesWhatIsDue", expireLeavesWhatIsDue},
+		{"Sessions", sessions},
+		{"SessionRace", sessionRace},
+		{"SessionLimits", sessionLimits},
+		{"EraseSessions", eraseSessions},
+		{"ExpireSessions", expireSessions},
 		{"Installation", installation},
 		{"NodeEpochs", nodeEpochs},
 		{"DeadNodesStartNothing", deadNodesStartNothing},
@@ -111,6 +118,18 @@ func finished(t store.Turn) store.Turn {
 	t.State, t.Reply, t.Reason = store.Answered, "<xml>\xfe]]></xml>", "why"
 	t.FinishedAt = t.ReceivedAt.Add(1234 * time.Millisecond)
 	t.Delivery, t.OfferedTo = store.Offered, 2
+	return t
+}
+
+// late is a turn whose answer goes another way than by a push, with every field set.
+func late(t store.Turn, n int) store.Turn {
+	t = finished(t)
+	t.Delivery, t.Due = store.Sending, base.Add(time.Hour+time.Duration(n)*time.Second)
+	t.Placeholder, t.Code = "<xml>\x00\xfdplaceholder</xml>", "k\xff7"
+	t.Way = store.Way{
+		Told: 300, Pages: 7, Shown: 1 << 20, Sent: 5, Tries: 2, Unknown: 1,
+		TakenBy: key(40), Fetch: store.Fetch{Of: key(41), Page: 3, Again: true},
+	}
 	return t
 }
 
@@ -248,19 +267,58 @@ func claimRace(t *testing.T, b Backend) {
 
 func roundTrip(t *testing.T, b Backend) {
 	s, other := open(t, b)
-	rows := []store.Turn{sample(1), finished(sample(2)), {Key: key(3), Account: "a", State: store.Unparseable, ReceivedAt: base}}
+	rows := []store.Turn{sample(1), finished(sample(2)), {Key: key(3), Account: "a", State: store.Unparseable, ReceivedAt: base}, late(sample(4), 4)}
+	// Each field of those that few turns have, alone.
+	for i, set := range []func(*store.Turn){
+		func(t *store.Turn) { t.Due = base },
+		func(t *store.Turn) { t.Placeholder = "\x00" },
+		func(t *store.Turn) { t.Code = "code" },
+		func(t *store.Turn) { t.Way.Told = 1 },
+		func(t *store.Turn) { t.Way.Pages = 127 },
+		func(t *store.Turn) { t.Way.Shown = 128 },
+		func(t *store.Turn) { t.Way.Sent = 1 << 30 },
+		func(t *store.Turn) { t.Way.Tries = 2 },
+		func(t *store.Turn) { t.Way.Unknown = 3 },
+		func(t *store.Turn) { t.Way.TakenBy = key(7) },
+		func(t *store.Turn) { t.Way.Fetch.Of = key(8) },
+		func(t *store.Turn) { t.Way.Fetch.Page = 1 },
+		func(t *store.Turn) { t.Way.Fetch.Again = true },
+	} {
+		row := finished(sample(10 + i))
+		set(&row)
+		rows = append(rows, row)
+	}
 	for i, r := range claim(t, s, rows...) {
 		rows[i].Version = 1
 		same(t, "Claim", r.Turn, rows[i])
 		same(t, "Get by the other handle", get(t, other, rows[i].Key), rows[i])
 	}
 	rows[0] = finished(rows[0])
-	rows[0].Pushes = append(slices.Clip(rows[0].Pushes), store.Push{Number: 3, At: base.Add(5 * time.Second), Got: store.GotReply})
+	rows[0].Pushes = append(slices.Clip(rows[0].Pushes), store.Push{Number: 3, At: base.Add(5 * time.Second), Got: store.GotPlaceholder})
 	rows[0].Seen = 9
-	r := save(t, s, rows[0])[0]
-	rows[0].Version = 2
-	same(t, "Save", r.Turn, rows[0])
-	same(t, "Get after Save", get(t, other, rows[0].Key), rows[0])
+	// Each of the rare fields comes, changes, goes, and comes back.
+	rows[1] = late(rows[1], 1)
+	rows[3].Due, rows[3].Code, rows[3].Placeholder, rows[3].Way.Told, rows[3].Way.TakenBy = base, "other", "other", 301, store.Key{}
+	alone := slices.Clone(rows[4:])
+	for i := range alone {
+		plain := finished(sample(10 + i))
+		plain.Version = 1
+		rows[4+i] = plain
+	}
+	saveAll := func() {
+		t.Helper()
+		for i, r := range save(t, s, rows...) {
+			rows[i].Version++
+			same(t, "Save", r.Turn, rows[i])
+			same(t, "Get after Save", get(t, other, rows[i].Key), rows[i])
+		}
+	}
+	saveAll()
+	for i := range alone {
+		alone[i].Version = rows[4+i].Version
+	}
+	copy(rows[4:], alone)
+	saveAll()
 	if _, err := s.Get(context.Background(), key(99)); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("Get of an unknown key: %v, want ErrNotFound", err)
 	}
@@ -413,7 +471,7 @@ func erase(t *testing.T, b Backend) {
 	s, other := open(t, b)
 	ahead := sample(1) // accepted first, by a clock that was wrong then
 	ahead.ReceivedAt = base.Add(time.Hour)
-	claim(t, s, ahead, finished(sample(4)), sample(2), sample(10))
+	claim(t, s, ahead, late(sample(4), 4), sample(2), sample(10))
 	elsewhere := sample(7)
 	elsewhere.Account = "second"
 	claim(t, s, elsewhere)
@@ -424,15 +482,16 @@ func erase(t *testing.T, b Backend) {
 	}
 	for _, k := range []int{1, 4} {
 		row := get(t, s, key(k))
-		if row.State != store.Erased || row.Version != 2 {
-			t.Errorf("row %d: state %v, version %d; want erased, 2", k, row.State, row.Version)
-		}
-		if row.OpenID+row.OriginalID+row.MsgType+row.Event+row.Body+row.Reply+row.Reason != "" {
-			t.Errorf("row %d still holds what was received: %+v", k, row)
-		}
+		want := map[int]store.Turn{1: ahead, 4: late(sample(4), 4)}[k]
+		want.Erase()
+		want.Version = 2
+		same(t, "an erased row", row, want)
 		if r := claim(t, s, sample(k))[0]; r.OK {
 			t.Errorf("the key of erased row %d was free again", k)
 		}
+	}
+	if due, err := s.List(context.Background(), store.Filter{Due: true}); len(due) != 0 || err != nil {
+		t.Errorf("an erased turn is due: %v, %v", keysOf(due), err)
 	}
 	for _, k := range []int{2, 7, 10} {
 		if row := get(t, s, key(k)); row.State == store.Erased || row.Body == "" {
@@ -470,9 +529,13 @@ func eraseBeatsSave(t *testing.T, b Backend) {
 	if row.Reply != "" {
 		t.Errorf("a result was saved over an erasure: %+v", row)
 	}
-	row.Seen++
-	if r := save(t, s, row)[0]; !r.OK || r.Turn.Seen != row.Seen {
-		t.Errorf("a further push of an erased turn was not counted: %+v", r)
+	for _, marks := range []bool{false, true} {
+		row.Seen++
+		op := []store.Op{{Turn: row, Mark: marks}}
+		if err := s.Save(context.Background(), op); err != nil || !op[0].OK || op[0].Turn.Seen != row.Seen {
+			t.Errorf("a further push of an erased turn was not counted: %v, %+v", err, op[0])
+		}
+		row = op[0].Turn
 	}
 }
 
@@ -497,6 +560,25 @@ func expire(t *testing.T, b Backend) {
 	}
 	if row := get(t, s, key(4)); row.Body == "" || row.Reply == "" {
 		t.Error("row 4 lost its body before its time")
+	}
+	// Each kind of content, alone.
+	for i, set := range []func(*store.Turn){
+		func(t *store.Turn) { t.OpenID = "o" },
+		func(t *store.Turn) { t.OriginalID = "gh_1" },
+		func(t *store.Turn) { t.Body = "x" },
+		func(t *store.Turn) { t.Reply = "x" },
+		func(t *store.Turn) { t.Reason = "x" },
+		func(t *store.Turn) { t.Placeholder = "x" },
+	} {
+		row := store.Turn{Key: key(20 + i), Account: "demo", State: store.Answered, ReceivedAt: base}
+		set(&row)
+		claim(t, s, row)
+		if _, err := s.Expire(context.Background(), base.Add(time.Second), base); err != nil {
+			t.Fatal(err)
+		}
+		row.Expire()
+		row.Version = 2
+		same(t, "a row with one kind of content", get(t, s, row.Key), row)
 	}
 }
 
@@ -660,94 +742,14 @@ func closed(t *testing.T, b Backend) {
 	if _, err := s.Get(ctx, key(1)); err == nil || errors.Is(err, store.ErrNotFound) {
 		t.Errorf("Get after Close: %v", err)
 	}
-}
-
-// model compares random sequences of calls with the simplest thing that keeps
-// the contract.
-func model(t *testing.T, b Backend) {
-	s, other := open(t, b)
-	checks := 0
-	rapid.Check(t, func(rt *rapid.T) {
-		// Each check has an account and keys of its own, since a new database for each
-		// would take long.
-		checks++
-		account, first := fmt.Sprint("account ", checks), 100*checks
-		want := make(map[store.Key]store.Turn)
-		draw := func() store.Turn {
-			row := sample(first + rapid.IntRange(0, 5).Draw(rt, "row"))
-			row.Account = account
-			row.Reason = rapid.StringN(0, 3, 9).Draw(rt, "reason")
-			if rapid.Bool().Draw(rt, "finished") {
-				row = finished(row)
-			}
-			return row
-		}
-		for range rapid.IntRange(1, 20).Draw(rt, "calls") {
-			handle := s
-			if rapid.Bool().Draw(rt, "other handle") {
-				handle = other
-			}
-			var rows []store.Turn
-			for range rapid.IntRange(1, 4).Draw(rt, "batch") {
-				rows = append(rows, draw())
-			}
-			switch rapid.IntRange(0, 3).Draw(rt, "call") {
-			case 0:
-				for i, r := range claim(rt, handle, rows...) {
-					there, ok := want[rows[i].Key]
-					if !ok {
-						there = rows[i]
-						there.Version = 1
-						want[there.Key] = there
-					}
-					if r.OK == ok || r.Err != nil {
-						rt.Fatalf("Claim: OK %v, %v; the key was there: %v", r.OK, r.Err, ok)
-					}
-					same(rt, "Claim", r.Turn, there)
-				}
-			case 1:
-				for i := range rows {
-					rows[i].Version = want[rows[i].Key].Version - int64(rapid.IntRange(0, 1).Draw(rt, "stale"))
-				}
-				for i, r := range save(rt, handle, rows...) {
-					there, ok := want[rows[i].Key]
-					match := ok && there.Version == rows[i].Version && (there.State != store.Erased || rows[i].State == store.Erased)
-					if match {
-						there = rows[i]
-						there.Version++
-						want[there.Key] = there
-					}
-					if r.OK != match || errors.Is(r.Err, store.ErrNotFound) == ok {
-						rt.Fatalf("Save: OK %v, %v; there %v, version matched %v", r.OK, r.Err, ok, match)
-					}
-					if ok {
-						same(rt, "Save", r.Turn, there)
-					}
-				}
-			case 2:
-				user := rows[0].OpenID
-				n, err := handle.Erase(context.Background(), account, user, store.Key{})
-				wanted := 0
-				for k, row := range want {
-					if row.OpenID == user {
-						row.Erase()
-						row.Version++
-						want[k] = row
-						wanted++
-					}
-				}
-				if n != wanted || err != nil {
-					rt.Fatalf("Erase: %d, %v; want %d", n, err, wanted)
-				}
-			case 3:
-				got, err := handle.List(context.Background(), store.Filter{Account: account})
-				if err != nil || len(got) != len(want) {
-					rt.Fatalf("List: %d rows, %v; want %d", len(got), err, len(want))
-				}
-				for _, row := range got {
-					same(rt, "List", row, want[row.Key])
-				}
-			}
-		}
-	})
+	if _, err := s.Session(ctx, "demo", "o-user-1"); err == nil || errors.Is(err, store.ErrNotFound) {
+		t.Errorf("Session after Close: %v", err)
+	}
+	n := session("demo", "o-user-1")
+	if ok, err := s.SaveSession(ctx, &n); ok || err == nil {
+		t.Errorf("SaveSession after Close: %v, %v", ok, err)
+	}
+	if _, err := s.ExpireSessions(ctx, base); err == nil {
+		t.Error("ExpireSessions after Close gave no error")
+	}
 }
