@@ -68,14 +68,22 @@
 // without addresses: it can only go to the user who asked. [Validate] says
 // whether WeChat would show it: the server asks it before it sends anything,
 // since WeChat tells the user that the account is out of order when a reply is
-// wrong. Further messages to the same user are calls of WeChat's API.
+// wrong. A text may be longer than a message: the server parts it.
+//
+// While it works, a handler can do more, as far as the account has a way for it:
+//
+//	Say        sends the user something now, as a message of its own
+//	Typing     shows 对方正在输入…
+//	Draft      tells how far the text of the reply has come, to be read if time runs out
+//	Session    remembers values and the conversation, for each user
 //
 // # Time
 //
 // The context of a handler ends with the handler's own time (60 s unless the
 // account or [Route.Late] says otherwise), not with WeChat's five seconds.
 // [PassiveDeadline] is the end of the present passive window; an answer after
-// that goes out by the next way that is open to the account. The same message
+// that goes out by the next way that is open to the account: a later push, the
+// customer-service API (客服消息), or the user fetches it. The same message
 // is never handled twice at the same time, and handled again only if the
 // process died while it ran; [TurnFrom] has a key to make that harmless.
 //

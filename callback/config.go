@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/echostr/echostr"
@@ -60,10 +61,12 @@ type Account struct {
 	EncodingAESKey string
 	// Mode has no default.
 	Mode Mode
-	// Verified says that the account has the customer-service API (客服消息), so
-	// an answer can follow after `success`. An account without it has its
-	// pushes held open for WeChat's retries.
-	Verified bool
+	// API sends answers that no push can carry, by the customer-service messages (客服消息)
+	// that verified accounts have. Nil: the account has none, so late answers become tickets.
+	API API
+	// Late says which ways an answer takes that is late. Defaults to LateAPI with an API
+	// and to LateTicket without.
+	Late Late
 	// Handler answers the account's messages. Defaults to Config.Handler.
 	Handler echostr.Handler
 
@@ -84,6 +87,29 @@ type Account struct {
 	BodyLimit int64
 	// Fallback is what the user reads when a turn has failed. Empty: nothing.
 	Fallback string
+	// Placeholder is what the user reads when the last push ends before the handler: a text
+	// in which {link} stands for the link that fetches the answer. Defaults to one in Chinese.
+	Placeholder string
+	// FetchWord is a text that fetches the newest answer that waits for the user, as a tap on its
+	// link does. Defaults to 继续.
+	FetchWord string
+	// TicketLife is how long an answer is kept for the user to fetch it. Defaults to
+	// 24 h; 1 min to 7 days.
+	TicketLife time.Duration
+	// DropUnknown does not send a message a second time of which nobody knows whether the API has
+	// sent it, so that none arrives twice and one may be lost. By default it is sent
+	// once more, after 15 s. The same goes for an answer on a push of a process that died.
+	DropUnknown bool
+	// HoldBudget is how many pushes may be left to WeChat's cut within five minutes, since WeChat
+	// stops pushing for a minute to a server that fails too often. Beyond it answers
+	// take the next way at once. Defaults to 60; below zero there is no bound.
+	HoldBudget int
+	// Overlap says what becomes of a handler when its user writes again. Defaults to Parallel.
+	Overlap Overlap
+	// Markdown turns Markdown in text replies into text that reads well in WeChat.
+	Markdown bool
+	// RemoveThinking removes from text replies what a model has thought (<think>…</think>).
+	RemoveThinking bool
 	// Once does not start a handler a second time when the process that ran
 	// it died; the turn is recorded as interrupted.
 	Once bool
@@ -98,6 +124,33 @@ type Account struct {
 	// AllowWeakToken accepts a short or well-known token of an old account.
 	AllowWeakToken bool
 }
+
+// Late is the order of the ways that a late answer takes.
+type Late uint8
+
+const (
+	// LateAPI answers `success` at 4.5 s, and then sends the answer by the API. The user never
+	// sees a fault notice, and no retry of WeChat's is needed.
+	LateAPI Late = iota + 1
+	// LateHold holds pushes for WeChat's retries first, so that answers of up to 14.5 s cost none of
+	// the few messages that the API may send, and then sends by the API.
+	LateHold
+	// LateTicket holds pushes for WeChat's retries, and answers the last one with a placeholder:
+	// the user fetches the answer by a tap or a word. All that accounts without the API have.
+	LateTicket
+)
+
+// Overlap is what becomes of a handler when its user writes again.
+type Overlap uint8
+
+const (
+	// Parallel: both run, and each is answered when it is done.
+	Parallel Overlap = iota
+	// Queue: the handlers of one user run one after the other, in the order of their messages.
+	Queue
+	// Cancel: the first one's context ends, and its message is not answered any more.
+	Cancel
+)
 
 // String hides the secrets from logs.
 func (a Account) String() string { return "callback.Account(" + a.Name + ", ***)" }
@@ -148,6 +201,15 @@ const (
 	maxBodyLimit      = 4 << 20
 	defaultMaxWaiting = 10_000
 	defaultMaxRunning = 10_000
+
+	defaultTicketLife = 24 * time.Hour
+	minTicketLife     = time.Minute
+	maxTicketLife     = 7 * 24 * time.Hour
+	defaultHoldBudget = 60
+	maxPlaceholder    = 1200
+	defaultFetchWord  = "继续"
+	// The link says 查看回答 and the code; then there is the FetchWord.
+	defaultPlaceholder = "还在处理，请稍候。好了以后点 {link}，或回复“%s”。"
 )
 
 var namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
@@ -201,6 +263,37 @@ func (a *Account) check(cfg *Config) error {
 	if a.BodyLimit < 0 || a.BodyLimit > maxBodyLimit {
 		return fmt.Errorf("a BodyLimit of %d is out of range: use up to %d bytes", a.BodyLimit, maxBodyLimit)
 	}
+	switch {
+	case a.Late == 0 && a.API != nil:
+		a.Late = LateAPI
+	case a.Late == 0:
+		a.Late = LateTicket
+	case a.Late > LateTicket:
+		return fmt.Errorf("there is no Late %d: use LateAPI, LateHold or LateTicket", a.Late)
+	case a.API == nil && a.Late != LateTicket:
+		return errors.New("late answers are to go out by the customer-service API (客服消息), and there is none: give the account an API, or use LateTicket")
+	}
+	if a.Overlap > Cancel {
+		return fmt.Errorf("there is no Overlap %d: use Parallel, Queue or Cancel", a.Overlap)
+	}
+	if a.TicketLife == 0 {
+		a.TicketLife = defaultTicketLife
+	}
+	if a.TicketLife < minTicketLife || a.TicketLife > maxTicketLife {
+		return fmt.Errorf("a TicketLife of %v is out of range: use %v to %v", a.TicketLife, minTicketLife, maxTicketLife)
+	}
+	if a.HoldBudget == 0 {
+		a.HoldBudget = defaultHoldBudget
+	}
+	if a.FetchWord == "" {
+		a.FetchWord = defaultFetchWord
+	}
+	if a.Placeholder == "" {
+		a.Placeholder = fmt.Sprintf(defaultPlaceholder, a.FetchWord)
+	}
+	if !strings.Contains(a.Placeholder, "{link}") || len(a.Placeholder) > maxPlaceholder {
+		return fmt.Errorf("the placeholder text must say {link} where the link is to stand, and have at most %d bytes", maxPlaceholder)
+	}
 	if a.Fallback != "" {
 		if err := echostr.Validate(echostr.Text(a.Fallback), nil); err != nil {
 			return fmt.Errorf("the fallback text cannot be sent: %w", err)
@@ -223,7 +316,10 @@ func (a *Account) keyring() (*wxcrypt.Keyring, error) {
 // policy is the account's part in the life of its messages.
 func (a *Account) policy(cfg *Config) turn.Policy {
 	p := turn.DefaultPolicy()
-	p.Hold = !a.Verified
+	p.Hold = a.Late != LateAPI
+	p.API = a.Late != LateTicket
+	p.DropUnknown = a.DropUnknown
+	p.TicketLife = a.TicketLife
 	p.Once = a.Once
 	p.Fallback = a.Fallback != ""
 	if cfg.scale != nil {

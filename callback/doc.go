@@ -18,13 +18,33 @@
 // # What a push gets
 //
 // The answer, if the handler is done within 4.5 s. If it is not, it depends on the
-// account. One with the customer-service API (Verified) is answered `success`,
-// and the answer is stored as late. One without it has the push
-// held open until WeChat cuts it after five seconds and pushes the message again: the
-// next push joins the handler that is running, and gets its answer. That makes
-// 14.5 s. The last push is answered `success` at 4.5 s. Later pushes of a
-// message get the stored answer again, for a minute. The whole table, and what is
-// promised when processes die and stores fail, is in docs/reliability.md.
+// account's Late:
+//
+//	LateAPI     `success` at 4.5 s; the answer is sent by the account's API
+//	LateHold    held open until WeChat cuts it after five seconds and pushes the message
+//	            again: the next push joins the handler that is running, and gets its
+//	            answer. The last one is answered `success` at 4.5 s, which makes 14.5 s
+//	            in all; then as LateAPI
+//	LateTicket  held likewise; the last push is answered with the Placeholder, and the
+//	            user fetches the answer: by a tap on the link in it, by the FetchWord, or
+//	            ahead of the answer to the next message
+//
+// What a handler has told with echostr.Draft takes the place of `success`, or stands ahead of
+// the link. Later pushes of a message get the same again, for a minute. The whole table, and
+// what is promised when processes die and stores fail, is in docs/reliability.md.
+//
+// # Late answers
+//
+// An answer belongs to one way at a time, which is noted in the store before it is
+// used: so two ways never carry it, and a process that dies loses none. What the API is to send is in
+// the store until WeChat has taken it, in order for each user, and is tried again with growing
+// pauses; what it refuses, or what its windows are closed for, is kept for the user like a
+// ticket. A message of which nobody knows whether it was sent is sent once more, or not, if DropUnknown
+// says so. A text that is longer than a message goes out in parts or pages. With a store
+// in memory all of this ends with the process.
+//
+// Messages that fetch an answer start no handler. [Server.Resend] and [Server.Drop] are for
+// operators.
 //
 // Whatever a handler does, be it to panic, hang or return what cannot be sent, the
 // user does not read WeChat's fault notice because of it.
@@ -40,5 +60,6 @@
 // # Stopping
 //
 // Call Settle while requests still come in, so that messages on their way are
-// answered, then http.Server.Shutdown, then [Server.Shutdown].
+// answered, then http.Server.Shutdown, then [Server.Shutdown]. Late answers that are not sent
+// by then stay in the store, for the process that comes next.
 package callback

@@ -38,6 +38,9 @@ type flight struct {
 	openID  string
 	arrival int64 // counts the flights that began with a push, from 1; 0: this one did not yet
 
+	shown     string // the draft that a push was given
+	elsewhere bool   // no push gets the reply any more
+
 	withdrawn bool // the user has withdrawn it: nothing personal is claimed any more
 
 	// Only the driver touches these.
@@ -45,6 +48,8 @@ type flight struct {
 	dirty   bool // the row has changed since it was saved, which may wait
 	polling bool
 	counted bool            // the claim has counted the handler that it starts
+	sending bool            // this process is sending a part of the reply
+	coded   bool            // the outbox has given it a code
 	job     job             // the present one
 	msg     echostr.Message // decoded; nil if only the row is known
 	route   *echostr.Route
@@ -54,10 +59,19 @@ type flight struct {
 // job is an event with what only the callback knows about it.
 type job struct {
 	ev     turn.Event
-	push   *openPush // PushArrived, PushDue
-	reload bool      // read the row first
-	marked int64     // the version that marks have saved, or -1; then there is no event
-	forget bool      // the user's data has been erased; then there is no event
+	push   *openPush   // PushArrived, PushDue
+	held   bool        // PushClosed, PushOver: it was left open beyond its window
+	reload bool        // read the row first
+	lookup bool        // read it first if it is not known here
+	known  *store.Turn // what to take it for in place of that
+	probe  bool        // Due: it was let through to see whether the API is back
+	text   string      // Result: that of the reply, if it is text
+	// Take: what the turn that asks is told.
+	taken chan<- taking
+	// Resend, Drop: the row as it is then, or none if there is none.
+	done   chan<- store.Turn
+	marked int64 // the version that marks have saved, or -1; then there is no event
+	forget bool  // the user's data has been erased; then there is no event
 }
 
 // post queues an event; a goroutine of its own drives the flight if nobody does.
@@ -83,10 +97,10 @@ func (f *flight) enqueue(j *job) (drive bool) {
 	return drive
 }
 
-// postAndDrive is post for a goroutine that has nothing better to do than drive.
-func (f *flight) postAndDrive(ev turn.Event) {
+// postAndDrive is postJob for a goroutine that has nothing better to do than drive.
+func (f *flight) postAndDrive(j *job) {
 	f.mu.Lock()
-	if f.enqueue(&job{ev: ev}) {
+	if f.enqueue(j) {
 		f.drive()
 	}
 }
@@ -95,12 +109,39 @@ func (f *flight) postAndDrive(ev turn.Event) {
 // goroutine becomes the handler's, and another one drives if there is more.
 func (f *flight) drive() {
 	for f.next() {
-		if a := f.apply(&f.job); a != nil {
+		if a := f.do(); a != nil {
 			f.handOver()
 			f.run(a)
 			return
 		}
 	}
+}
+
+// do takes the present job to its effects, and tells those who wait for it.
+func (f *flight) do() (start *attempt) {
+	j := &f.job
+	isDue := j.ev.Kind == turn.Due
+	start = f.apply(j)
+	if isDue {
+		f.s.outbox.settled(f.account, f.key, &f.state.Row)
+	}
+	if j.probe && !f.sending {
+		f.account.breaker.giveBack()
+	}
+	if f.coded && !f.sending {
+		f.coded = false
+		f.s.outbox.keepCode(f.key)
+	}
+	if j.taken != nil {
+		select {
+		case j.taken <- taking{kind: turn.Wait}: // if it was told nothing
+		default:
+		}
+	}
+	if j.done != nil {
+		j.done <- f.state.Row
+	}
+	return start
 }
 
 // close reports the end of a push that was answered, and drives: the goroutine of its
@@ -109,11 +150,11 @@ func (f *flight) drive() {
 // goroutine of its own.
 func (f *flight) close(p *openPush, written bool) {
 	f.mu.Lock()
-	if !f.enqueue(&job{ev: turn.Event{Kind: turn.PushClosed, Push: p.id, Written: written}}) {
+	if !f.enqueue(&job{held: p.held, ev: turn.Event{Kind: turn.PushClosed, Push: p.id, Written: written}}) {
 		return
 	}
 	for f.next() {
-		if a := f.apply(&f.job); a != nil {
+		if a := f.do(); a != nil {
 			go f.run(a)
 		}
 	}
@@ -153,7 +194,7 @@ func (f *flight) rest() {
 
 // idle reports whether there is nothing to keep the flight for. The driver may ask,
 // and whoever holds f.mu while there is none.
-func (f *flight) idle() bool { return !f.state.Running && len(f.state.Open) == 0 }
+func (f *flight) idle() bool { return !f.state.Running && len(f.state.Open) == 0 && !f.sending }
 
 // handOver stops driving, or lets another goroutine go on.
 func (f *flight) handOver() {
@@ -186,10 +227,22 @@ func (f *flight) apply(j *job) (start *attempt) {
 	default:
 		ev.Now = f.s.clock.now()
 	}
-	if ev.Kind != turn.Result {
+	if ev.Kind != turn.Result && ev.Kind != turn.Sent { // those say who
 		ev.Self = f.s.node.self()
 	}
+	if ev.Kind == turn.Sent {
+		f.sending = false
+	}
+	if ev.Kind == turn.OwnerLost && f.sending && f.state.Row.Delivery == store.Sending {
+		return nil // what is being sent here will say itself what has become of it
+	}
 	switch {
+	case j.known != nil && f.state.Row.Version == 0:
+		f.state.Row = *j.known
+	case j.lookup && (f.state.Row.Version == 0 || f.foreign()):
+		if !f.reload(ev) {
+			return nil
+		}
 	case j.reload:
 		if !f.reload(ev) {
 			return nil
@@ -197,6 +250,9 @@ func (f *flight) apply(j *job) (start *attempt) {
 	case ev.Kind == turn.PushDue && f.foreign():
 		// The result may be there since the last look.
 		start = f.apply(&job{reload: true, ev: turn.Event{Kind: turn.Changed}})
+	}
+	if ev.Kind == turn.PushDue {
+		ev.NoHold = f.refuseToHold(ev.Push)
 	}
 	if ev.Kind == turn.PushArrived {
 		f.arrived(j)
@@ -207,7 +263,7 @@ func (f *flight) apply(j *job) (start *attempt) {
 			known := &job{ev: turn.Event{Kind: turn.Changed}}
 			switch err := f.ask(j, &known.ev, forgotten); {
 			case err == nil:
-				f.s.stats.retries.Add(1)
+				f.retried()
 				start = f.apply(known)
 			case errors.Is(err, store.ErrNotFound):
 				ev.Forgotten = forgotten
@@ -217,12 +273,16 @@ func (f *flight) apply(j *job) (start *attempt) {
 				row.Pure = false // then the claim has to tell
 			}
 		}
+		if row := &f.state.Row; row.Seen == 0 && !f.recognise(j) {
+			return start // nobody waits for it any more, or the process ends
+		}
 	}
 	for {
 		if row := &f.state.Row; ev.Kind == turn.PushArrived && row.Seen > 0 {
 			ev.Age = f.s.clock.age(row.ReceivedAt, ev.Now)
 			j.push.lag = ev.Age
 		}
+		f.prepare(j)
 		next, effects := turn.Step(&f.account.policy, f.state, ev)
 		if next.Row.State.Finished() && !f.erase() {
 			return start
@@ -246,9 +306,10 @@ func (f *flight) apply(j *job) (start *attempt) {
 			case conflict:
 				// Somebody else wrote the row. What it says comes first.
 				if f.state.Row.Seen == 0 {
-					f.s.stats.retries.Add(1)
+					f.retried()
 				}
 				f.state.Row, f.dirty = row, false
+				f.s.outbox.note(f.account, &row)
 				if start = either(start, f.apply(&job{ev: turn.Event{Kind: turn.Changed}})); ev.Kind == turn.Changed {
 					return start
 				}
@@ -269,7 +330,14 @@ func (f *flight) apply(j *job) (start *attempt) {
 		if f.s.guard.err() != nil {
 			return start // nothing is acknowledged any more: R-TIME-ACK
 		}
-		if f.state = next; ev.Kind == turn.OwnerLost && next.Row.State == store.Failed {
+		wasDue := !f.state.Row.Due.IsZero()
+		if f.state = next; wasDue || !next.Row.Due.IsZero() {
+			f.s.outbox.note(f.account, &next.Row)
+		}
+		if d := next.Row.Delivery; d == store.Late || d == store.Ticket {
+			f.goElsewhere()
+		}
+		if ev.Kind == turn.OwnerLost && next.Row.State == store.Failed {
 			if effects.Save == turn.Now { // by this process
 				f.s.stats.givenUp(next.Row.Reason)
 			}
@@ -283,6 +351,19 @@ func (f *flight) apply(j *job) (start *attempt) {
 		f.watch()
 		return start
 	}
+}
+
+// goElsewhere notes, for the handler that may still run, that no push gets its reply.
+func (f *flight) goElsewhere() {
+	f.mu.Lock()
+	f.elsewhere = true
+	f.mu.Unlock()
+}
+
+func (f *flight) goesElsewhere() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.elsewhere
 }
 
 // either returns the attempt that there is; of two the younger one counts, since
@@ -306,9 +387,15 @@ func (f *flight) arrived(j *job) {
 		row.Pure = f.route.IsPure() && !f.account.erases(row) && !f.s.busy()
 		f.account.clock.observe(row.CreateTime, ev.Now)
 	} else {
-		f.s.stats.retries.Add(1)
+		f.retried()
 	}
 	ev.ClockAgrees = f.account.clock.holds()
+}
+
+// retried notes that a push is not the first of its message.
+func (f *flight) retried() {
+	f.s.stats.retries.Add(1)
+	f.account.patience.came(f.key)
 }
 
 // forgotten reports whether a message that is not in the store may have been, before
@@ -340,7 +427,10 @@ func (f *flight) reload(ev *turn.Event) bool {
 	if err == nil {
 		return true
 	}
-	if f.watch(); !errors.Is(err, store.ErrNotFound) {
+	if f.watch(); errors.Is(err, store.ErrNotFound) {
+		f.s.outbox.gone(f.key)
+		f.tell(turn.Deny)
+	} else {
 		f.s.node.doubt.Store(true) // for the sweep, if nobody waits
 	}
 	return false
@@ -355,7 +445,7 @@ func (f *flight) refresh(ev *turn.Event) error {
 	if row.Version != f.state.Row.Version {
 		f.state.Row, f.dirty = row, false
 	}
-	if row.State == store.Running && row.Owner != f.s.node.self() {
+	if (row.State == store.Running || row.Delivery == store.Sending) && row.Owner != f.s.node.self() {
 		if alive, err := f.s.cfg.Store.Alive(f.s.storeCtx, row.Owner); err == nil && !alive {
 			ev.Kind, ev.Lost = turn.OwnerLost, row.Owner
 		}
@@ -402,7 +492,9 @@ func (f *flight) carryOut(e turn.Effect) *attempt {
 		ans := answer{given: e.Given, retry: e.Retry, last: e.Last}
 		switch e.Given {
 		case store.GotReply:
-			ans.reply = f.state.Row.Reply
+			ans.reply = f.firstPage()
+		case store.GotPlaceholder:
+			ans.reply = f.state.Row.Placeholder
 		case store.GotFallback:
 			ans.reply = f.fallback()
 		}
@@ -418,6 +510,16 @@ func (f *flight) carryOut(e turn.Effect) *attempt {
 		f.s.stats.late.Add(1)
 	case turn.NoteAmbiguous:
 		f.s.stats.ambiguous.Add(1)
+	case turn.NoteTicket:
+		f.s.stats.tickets.Add(1)
+	case turn.NoteUndeliverable:
+		f.s.stats.undeliverable.Add(1)
+		f.s.cfg.Logger.Warn("an answer was not delivered, and no way is left", slog.String(keyAccount, f.account.Name),
+			slog.String(keyTurn, f.key.String()), slog.String(keyMsgType, f.state.Row.MsgType), slog.String(keyReason, f.state.Row.Reason))
+	case turn.Send:
+		f.send()
+	case turn.Give, turn.Wait, turn.Deny:
+		f.tell(e.Do)
 	}
 	return nil
 }

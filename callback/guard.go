@@ -139,6 +139,20 @@ func (g *guard) List(ctx context.Context, f store.Filter) (list []store.Turn, er
 	return list, g.see(err)
 }
 
+func (g *guard) Session(ctx context.Context, account, openID string) (s store.Session, err error) {
+	if err = g.err(); err == nil {
+		s, err = g.Store.Session(ctx, account, openID)
+	}
+	return s, g.see(err)
+}
+
+func (g *guard) SaveSession(ctx context.Context, s *store.Session) (ok bool, err error) {
+	if err = g.err(); err == nil {
+		ok, err = g.Store.SaveSession(ctx, s)
+	}
+	return ok, g.see(err)
+}
+
 func (g *guard) Erase(ctx context.Context, account, openID string, until store.Key) (n int, err error) {
 	if err = g.err(); err == nil {
 		n, err = g.Store.Erase(ctx, account, openID, until)

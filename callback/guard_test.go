@@ -40,7 +40,10 @@ func TestStoreBreaks(t *testing.T) {
 				})
 				echostr.On(r, func(ctx context.Context, m *echostr.ClickEvent) (echostr.Reply, error) { return nil, nil }).Pure()
 				a := account(callback.Plain, r)
-				a.HandlerTimeout, a.Verified = 10*time.Minute, verified
+				a.HandlerTimeout = 10 * time.Minute
+				if verified {
+					verify(&a)
+				}
 				var fatal []error
 				s, err := callback.New(callback.Config{
 					Accounts: []callback.Account{a}, Store: st, Logger: quiet, Fatal: func(err error) { fatal = append(fatal, err) },

@@ -11,10 +11,12 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/echostr/echostr"
+	"github.com/echostr/echostr/internal/longtext"
 	"github.com/echostr/echostr/internal/turn"
 	"github.com/echostr/echostr/store"
 )
@@ -37,8 +39,22 @@ type attempt struct {
 	deadline time.Time // monotonic
 	ctx      context.Context
 	cancel   context.CancelFunc
+	began    time.Time
 	accept   *time.Timer // of a Pure route, else nil
+	fetch    store.Fetch // it brings another turn's answer, and runs no handler
 	over     atomic.Bool // its result is posted, by itself or by the end of its time
+	claimed  bool        // by itself: nobody gives it up any more
+
+	before     *attempt      // the user's handler that is to return first, if there is one
+	returned   chan struct{} // closed when it has; nil if nobody ever waits for that
+	superseded atomic.Bool   // the user has written again
+
+	asking sync.Mutex // guards what handlers may say while they run
+	draft  string
+	said   int // messages that WeChat has taken from it
+
+	remembering sync.Mutex // guards session, also while that is read
+	session     *session
 
 	// Two attempts of one message do not run at the same time, unless the first
 	// hangs beyond its time. Guarded by the flight's mu.
@@ -52,7 +68,7 @@ func (f *flight) newAttempt() *attempt {
 	row := &f.state.Row
 	a := &attempt{
 		f: f, number: row.Attempt, owner: row.Owner, to: addressOf(row), msgType: row.MsgType, evType: row.Event, received: row.ReceivedAt,
-		digest: f.digest, msg: f.msg, route: f.route, budget: f.account.HandlerTimeout,
+		digest: f.digest, msg: f.msg, route: f.route, budget: f.account.HandlerTimeout, fetch: row.Way.Fetch,
 	}
 	f.mu.Lock()
 	old := f.handler
@@ -63,18 +79,30 @@ func (f *flight) newAttempt() *attempt {
 		// the message that the flight has.
 		a.decode(row.Body)
 	}
-	if b := a.route.Budget(); b > 0 {
+	if a.fetch.Page > 0 {
+		a.budget = fetchTime
+	} else if b := a.route.Budget(); b > 0 {
 		a.budget = b
 	}
-	a.deadline = time.Now().Add(a.budget)
-	a.ctx, a.cancel = context.WithDeadline(f.s.ctx, a.deadline)
+	a.began = time.Now()
+	a.deadline = a.began.Add(a.budget)
+	if f.account.Overlap == Queue {
+		a.ctx, a.cancel = context.WithCancel(f.s.ctx) // its time may begin later
+	} else {
+		a.ctx, a.cancel = context.WithDeadline(f.s.ctx, a.deadline)
+	}
+	a.overlaps()
 	f.mu.Lock()
 	if overlap && !old.gone {
 		old.done, a.after = make(chan struct{}), old
 	}
 	f.handler = a
 	f.mu.Unlock()
-	f.s.stats.starts.Add(1)
+	if a.fetch.Page > 0 {
+		f.s.stats.fetches.Add(1)
+	} else {
+		f.s.stats.starts.Add(1)
+	}
 	if !f.counted {
 		f.s.stats.running.Add(1)
 	}
@@ -86,6 +114,46 @@ func (f *flight) newAttempt() *attempt {
 	}
 	return a
 }
+
+// overlaps does what is to be done about another handler of the same user that still runs. From
+// then on others may wait for a, and cancel it.
+func (a *attempt) overlaps() {
+	if a.f.account.Overlap == Parallel || a.fetch.Page > 0 || a.to.ToUserName == "" {
+		return
+	}
+	a.returned = make(chan struct{})
+	before := a.f.s.users.enter(a.user(), a)
+	switch {
+	case before == nil || before.f == a.f:
+	case a.f.account.Overlap == Cancel:
+		before.superseded.Store(true)
+		before.cancel()
+	default:
+		a.before = before
+	}
+}
+
+// queue waits until the handler before has returned, or had to, and returns the context in which a's runs.
+func (a *attempt) queue() (context.Context, context.CancelFunc) {
+	if a.f.account.Overlap != Queue {
+		return a.ctx, a.cancel
+	}
+	if before := a.before; before != nil {
+		a.before = nil
+		select {
+		case <-before.returned:
+		case <-time.After(time.Until(before.deadline)):
+		case <-a.ctx.Done():
+		}
+		if a.f.isWithdrawn() {
+			a.cancel() // as the one before was; it is only told later
+		}
+		a.began = time.Now()
+	}
+	return context.WithDeadline(a.ctx, a.began.Add(a.budget))
+}
+
+func (a *attempt) user() user { return user{a.f.account.Name, a.to.ToUserName} }
 
 func (a *attempt) decode(body string) {
 	var doc echostr.Document
@@ -103,6 +171,7 @@ const (
 	reasonTimeout = "timeout: the handler took longer than its time"
 	reasonPanic   = "panic"
 	reasonGone    = "the stored message does not parse any more"
+	reasonNewer   = "superseded: the user has written again"
 )
 
 // maxAbandoned is how many handlers may hang beyond their time before the
@@ -114,7 +183,7 @@ func (f *flight) run(a *attempt) {
 	res, returned := failed(reasonPanic), false
 	defer func() {
 		// Here also after a panic, and after runtime.Goexit.
-		f.s.stats.handlers.Observe((a.budget - time.Until(a.deadline)).Seconds())
+		f.s.stats.handlers.Observe(time.Since(a.began).Seconds())
 		if p := recover(); !returned {
 			a.panicked(p)
 		}
@@ -123,14 +192,14 @@ func (f *flight) run(a *attempt) {
 		}
 		a.cancel()
 		a.leave()
-		if !a.over.CompareAndSwap(false, true) {
+		if !a.claim() {
 			f.s.stats.abandoned.Add(-1)
 			return
 		}
 		f.s.stats.running.Add(-1)
 		a.handled(&res)
 		if res.state != 0 {
-			f.postAndDrive(a.event(res))
+			f.postAndDrive(a.ended(res))
 		}
 	}()
 	if old := a.after; old != nil {
@@ -140,8 +209,16 @@ func (f *flight) run(a *attempt) {
 		}
 		a.after = nil
 	}
-	res = a.handle()
+	ctx, stop := a.queue()
+	defer stop()
+	res = a.handle(ctx)
 	returned = true
+}
+
+// claim makes the result the attempt's own: it is not given up any more for having taken too long.
+func (a *attempt) claim() bool {
+	a.claimed = a.claimed || a.over.CompareAndSwap(false, true)
+	return a.claimed
 }
 
 // handled counts a handler that was not given up before, and tells of each message at
@@ -154,7 +231,7 @@ func (a *attempt) handled(res *result) {
 		return
 	}
 	attrs := []slog.Attr{
-		slog.String(keyState, res.state.String()), slog.Duration(keyTook, (a.budget - time.Until(a.deadline)).Round(10*time.Microsecond)),
+		slog.String(keyState, res.state.String()), slog.Duration(keyTook, time.Since(a.began).Round(10*time.Microsecond)),
 		slog.String("openid", a.to.ToUserName),
 	}
 	if a.evType != "" {
@@ -169,6 +246,10 @@ func (a *attempt) leave() {
 	defer a.f.mu.Unlock()
 	if a.gone = true; a.done != nil {
 		close(a.done)
+	}
+	if a.returned != nil {
+		close(a.returned)
+		a.f.s.users.leave(a.user(), a)
 	}
 }
 
@@ -208,7 +289,7 @@ func (a *attempt) abandon() {
 	s.stats.running.Add(-1)
 	s.stats.timeouts.Add(1)
 	a.log(slog.LevelError, "handler hangs beyond its time and was given up", slog.Duration(keyTook, a.budget))
-	a.f.post(a.event(failed(reasonTimeout)))
+	a.f.postJob(a.ended(failed(reasonTimeout)))
 }
 
 // result is what an attempt has come to. It is small because it lies on the stack
@@ -216,50 +297,78 @@ func (a *attempt) abandon() {
 type result struct {
 	state         store.State // 0 if there is none
 	reply, reason string
+	text          string // of the reply, if that is text
 }
 
 func failed(reason string) result { return result{state: store.Failed, reason: reason} }
 
-func (a *attempt) event(r result) turn.Event {
-	return turn.Event{Kind: turn.Result, Self: a.owner, Attempt: a.number, State: r.state, Reply: r.reply, Reason: r.reason}
+func (a *attempt) ended(r result) *job {
+	a.asking.Lock()
+	said := a.said
+	a.asking.Unlock()
+	return &job{text: r.text, ev: turn.Event{
+		Kind: turn.Result, Self: a.owner, Attempt: a.number, State: r.state, Reply: r.reply, Reason: r.reason, Parts: 1, Said: said,
+	}}
 }
 
 // handle calls the handler and makes a result of what it returns; none if the
 // attempt was cancelled, since then another one follows: P2.
-func (a *attempt) handle() result {
+func (a *attempt) handle(ctx context.Context) result {
 	if a.msg == nil {
 		return failed(reasonGone)
 	}
-	ctx := echostr.WithTurn(a.ctx, (*turnView)(a))
-	var reply echostr.Reply
-	var err error
-	if a.route != nil {
-		reply, err = a.route.Handle(ctx, a.msg)
-	} else {
-		// Also a Router that has no route for it: if a condition has panicked, it
-		// does so again here, where that fails the turn.
-		reply, err = a.f.account.Handler.Handle(ctx, a.msg)
-	}
+	reply, err := a.call(ctx)
 	switch {
-	case errors.Is(a.ctx.Err(), context.DeadlineExceeded):
+	case a.superseded.Load() && err != nil:
+		return result{state: store.Silent, reason: reasonNewer}
+	case errors.Is(ctx.Err(), context.DeadlineExceeded) && a.fetch.Page > 0:
+		return result{state: store.Silent} // no push waits any more
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		a.log(slog.LevelError, "handler timed out", slog.Duration(keyTook, a.budget))
 		return failed(reasonTimeout)
-	case err != nil && a.ctx.Err() != nil:
+	case err != nil && ctx.Err() != nil:
 		return result{}
 	case err != nil:
 		a.f.s.stats.errors.Add(1)
 		text := shorten(withoutURL(err))
 		a.log(slog.LevelError, "handler failed", slog.String(keyError, text))
 		return failed("error: " + text)
+	case !a.claim():
+		return result{} // given up at this moment
 	}
 	return a.answer(reply)
 }
 
-// answer makes the result of a reply: the document that every push gets.
+// call calls the handler, unless it was cancelled while it waited for its turn.
+func (a *attempt) call(ctx context.Context) (echostr.Reply, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if a.fetch.Page > 0 {
+		return a.fetched(ctx, a.fetch)
+	}
+	ctx = echostr.WithTurn(ctx, (*turnView)(a))
+	if a.route != nil {
+		return a.route.Handle(ctx, a.msg)
+	}
+	// Also a Router that has no route for it: if a condition has panicked, it does so again
+	// here, where that fails the turn.
+	return a.f.account.Handler.Handle(ctx, a.msg)
+}
+
+// maxReply is how long the text of a reply may be, in bytes: some 250 pages.
+const maxReply = 512 << 10
+
+// answer makes the result of a reply: the document that is kept until all of it is delivered.
 func (a *attempt) answer(reply echostr.Reply) result {
 	silent := result{state: store.Silent}
+	text, isText := reply.(echostr.TextReply)
+	if isText && a.fetch.Page == 0 {
+		text.Content = a.f.account.readable(text.Content)
+		reply = text
+	}
 	if echostr.IsNone(reply) {
-		return silent
+		return a.remembered(reply, silent)
 	}
 	if a.to.ToUserName == "" {
 		a.log(slog.LevelWarn, "the message names no sender, so its reply goes nowhere")
@@ -267,23 +376,51 @@ func (a *attempt) answer(reply echostr.Reply) result {
 	}
 	err := echostr.Validate(reply, a.msg)
 	var tooLong *echostr.TooLongError
-	switch text, _ := reply.(echostr.TextReply); {
+	switch {
 	case errors.Is(err, echostr.ErrEmptyText):
 		a.log(slog.LevelWarn, "the reply is empty and is not sent", slog.Any(keyError, err))
-		return silent // R-REPLY-EMPTY
-	case errors.As(err, &tooLong):
+		return a.remembered(nil, silent) // R-REPLY-EMPTY
+	case errors.As(err, &tooLong) && tooLong.Bytes > maxReply:
 		a.log(slog.LevelWarn, "the reply is too long and was cut", slog.Int(keyBytes, tooLong.Bytes))
-		reply = echostr.Text(echostr.CutText(text.Content, tooLong.Limit)) // R-REPLY-TEXT
+		text.Content = echostr.CutText(text.Content, maxReply)
+		reply = text
+	case errors.As(err, &tooLong): // it goes out in pages
 	case err != nil:
 		a.f.s.stats.errors.Add(1)
 		a.log(slog.LevelError, "the reply is invalid and is not sent", slog.Any(keyError, err))
 		return failed("invalid reply: " + shorten(err.Error()))
 	}
+	if r := a.remembered(reply, silent); r.state != store.Silent {
+		return r
+	}
+	if isText && a.fetch.Page == 0 && !a.f.goesElsewhere() {
+		text.Content = a.ahead(text.Content)
+		reply = text
+	}
 	a.to.CreateTime = a.f.s.clock.now().Unix()
 	buf := buffers.Get().(*[]byte)
 	defer release(buf)
 	*buf = echostr.AppendReply((*buf)[:0], reply, a.to)
-	return result{state: store.Answered, reply: string(*buf)}
+	return result{state: store.Answered, reply: string(*buf), text: text.Content}
+}
+
+// remembered stores what the handler has asked to be remembered, and returns then.
+func (a *attempt) remembered(reply echostr.Reply, then result) result {
+	if err := a.saveSession(reply); err != nil {
+		return result{} // the process ends: another one does all of it again
+	}
+	return then
+}
+
+// readable is a text as the account wants texts to be.
+func (a *account) readable(text string) string {
+	if a.RemoveThinking {
+		text = longtext.WithoutThinking(text)
+	}
+	if a.Markdown {
+		text = longtext.FromMarkdown(text)
+	}
+	return text
 }
 
 // panicked logs a panic; p is nil after runtime.Goexit. The value may hold
@@ -335,3 +472,26 @@ func (v *turnView) Account() string       { return v.f.account.Name }
 func (v *turnView) ReceivedAt() time.Time { return v.received }
 
 func (v *turnView) PassiveDeadline() (time.Time, bool) { return v.f.passiveDeadline() }
+
+// Draft implements [echostr.Draft].
+func (v *turnView) Draft(text string) {
+	v.asking.Lock()
+	v.draft = text
+	v.asking.Unlock()
+}
+
+// Session implements [echostr.Session].
+func (v *turnView) Session(ctx context.Context) (*echostr.Memory, error) {
+	return (*attempt)(v).loadSession(ctx)
+}
+
+// Typing implements [echostr.Typing].
+func (v *turnView) Typing(ctx context.Context) error {
+	if !(*attempt)(v).canSay() {
+		return echostr.ErrNoWay
+	}
+	return v.f.account.API.Typing(ctx, v.to.ToUserName)
+}
+
+// Say implements [echostr.Say].
+func (v *turnView) Say(ctx context.Context, r echostr.Reply) error { return (*attempt)(v).say(ctx, r) }

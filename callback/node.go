@@ -24,7 +24,8 @@ type membership struct {
 	doubt   atomic.Bool // the outcome of a claim is not known
 
 	joined   time.Time // monotonic: when this process first joined
-	looked   bool      // confirm has been done
+	asked    bool      // confirm has been done once
+	looked   bool      // and need not be done again
 	youngest time.Time // when the youngest turn was received that was there then
 	latest   time.Time // the same, unless that lies in the future: then when this process joined
 
@@ -94,8 +95,12 @@ func (m *membership) run() {
 	var lost store.Node // the epoch that was given up, whatever is left of its lease
 	for {
 		m.sweep()
-		if !m.looked && time.Since(m.joined) >= store.Lease {
-			m.looked = m.confirm() == nil
+		// At once, since this process may not live for long either, and again when the leases are over of
+		// those that had died by then.
+		if over := time.Since(m.joined) >= store.Lease; !m.looked && (over || !m.asked) {
+			undecided, err := m.confirm()
+			m.asked = m.asked || err == nil
+			m.looked = err == nil && (over || !undecided)
 		}
 		select {
 		case <-m.left:
@@ -215,10 +220,11 @@ func (m *membership) look(own bool) error {
 // others may have been received whose answers were on their way when it died.
 const flightTime = time.Minute
 
-// confirm looks, once in the life of a process, for answers that a dead one had
-// offered to a push without having said whether they were written. By now their retries
-// have come, if there are any. Their flights decide: P4.
-func (m *membership) confirm() error {
+// confirm looks, in the beginning of a process, for answers that a dead one had
+// offered to a push without having said whether they were written. Their flights decide, or see to it
+// that the store says when that is due, as long as retries may come: P4. It reports whether there are some of
+// nodes that are not known to be dead.
+func (m *membership) confirm() (undecided bool, err error) {
 	st, ctx := m.s.cfg.Store, m.s.ctx
 	alive := make(map[store.Node]bool)
 	const resolution = time.Millisecond // of ReceivedAt
@@ -226,7 +232,7 @@ func (m *membership) confirm() error {
 	for {
 		rows, err := st.List(ctx, f)
 		if err != nil {
-			return err
+			return undecided, err
 		}
 		for i := range rows {
 			row := &rows[i]
@@ -237,16 +243,16 @@ func (m *membership) confirm() error {
 			lives, known := alive[row.Owner]
 			if !known {
 				if lives, err = st.Alive(ctx, row.Owner); err != nil {
-					return err
+					return undecided, err
 				}
 				alive[row.Owner] = lives
 			}
-			if !lives {
+			if undecided = undecided || lives && row.Owner != m.self(); !lives {
 				m.s.flights.get(a, row.Key, &job{reload: true, ev: turn.Event{Kind: turn.Unconfirmed, Lost: row.Owner}})
 			}
 		}
 		if len(rows) < store.DefaultLimit {
-			return nil
+			return undecided, nil
 		}
 		next := rows[len(rows)-1].ReceivedAt.Add(resolution)
 		if !next.Before(f.Until) {

@@ -230,7 +230,7 @@ func TestLeaseLost(t *testing.T) {
 					}
 				}))
 				a.HandlerTimeout = 5 * time.Minute
-				a.Verified = true
+				verify(&a)
 				c := newCluster(t, a, 1)
 				time.Sleep(time.Second)
 				if g := pack(a, text("x")).sendCut(c.nodes[0]); !g.is(200, "success") {
@@ -242,7 +242,7 @@ func TestLeaseLost(t *testing.T) {
 				time.Sleep(2 * time.Minute)
 				synctest.Wait()
 				row := only(t, c.st)
-				if row.State != store.Answered || row.Delivery != store.Late {
+				if row.State != store.Answered || row.Delivery != store.Sent {
 					t.Errorf("%v, %v, attempt %d, %q", row.State, row.Delivery, row.Attempt, row.Reason)
 				}
 				want := 1
@@ -267,7 +267,7 @@ func TestNodesComeAndGo(t *testing.T) {
 		rng := rand.New(rand.NewPCG(9, 9))
 		h := newWitness(2 * time.Second)
 		a := account(callback.Plain, h)
-		a.Verified = true
+		verify(&a)
 		c := newCluster(t, a, 3)
 		alive := []int{0, 1, 2}
 		var all sync.WaitGroup

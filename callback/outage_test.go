@@ -252,7 +252,9 @@ func TestSlowStore(t *testing.T) {
 				in2026(t, func(t *testing.T) {
 					h := newWitness(0)
 					a := account(callback.Plain, h)
-					a.Verified = verified
+					if verified {
+						verify(&a)
+					}
 					st := &faulty{Store: memory.New(memory.Config{}), slow: slow}
 					o := &outage{start(t, callback.Config{Accounts: []callback.Account{a}, Store: st}), a, h, st}
 					g, pushes := o.push(t)

@@ -332,7 +332,7 @@ func TestMaxRunning(t *testing.T) {
 			<-ctx.Done()
 			return nil, ctx.Err()
 		}))
-		a.Verified = true
+		verify(&a)
 		s := start(t, callback.Config{Accounts: []callback.Account{a}, MaxWaiting: 50, MaxRunning: 70})
 		for range 11 {
 			done := make(chan bool, 50)

@@ -76,7 +76,7 @@ func (s *Server) await(w http.ResponseWriter, r *http.Request, p *openPush) {
 // turn is driven by another goroutine, since this one ends here.
 func (p *openPush) abort(why turn.Kind) {
 	p.leave(time.Since(p.entered))
-	p.flight.post(turn.Event{Kind: why, Push: p.id})
+	p.flight.postJob(&job{held: p.held, ev: turn.Event{Kind: why, Push: p.id}})
 	panic(http.ErrAbortHandler)
 }
 

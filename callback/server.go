@@ -32,6 +32,8 @@ type Server struct {
 	flights  flights
 	workers  workers
 	marks    marks
+	outbox   outbox
+	users    users
 	stats    counters
 
 	ctx      context.Context // ends with Shutdown; the parent of all handlers
@@ -54,6 +56,9 @@ type account struct {
 	clock    agreement
 	bindings *bindings // nil if the signature covers the body
 	router   matcher   // nil if the handler cannot say how it wants to be run
+	patience patience
+	breaker  breaker
+	outbox   lateQueue
 }
 
 // matcher is what a Router offers beside Handle.
@@ -94,6 +99,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.flights.init(s)
 	s.marks.s = s
+	s.outbox.init(s)
 	s.stats.init()
 	appIDs := make(map[string]string)
 	for i := range cfg.Accounts {
@@ -117,6 +123,7 @@ func New(cfg Config) (*Server, error) {
 			a.bindings = &bindings{window: 2 * a.Freshness}
 		}
 		a.router, _ = a.Handler.(matcher)
+		a.patience.init(s, a)
 		s.accounts[a.Name] = a
 	}
 	inst, err := cfg.Store.Installation(context.Background())
@@ -133,6 +140,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("callback: join the store as a node: %w", err)
 	}
 	go s.watchHandlers()
+	go s.outbox.run()
 	return s, nil
 }
 

@@ -31,7 +31,9 @@ func TestAnswersInTimeWithASlowStore(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			in2026(t, func(t *testing.T) {
 				a := account(callback.Plain, newWitness(test.handler))
-				a.Verified = test.verified
+				if test.verified {
+					verify(&a)
+				}
 				s := start(t, callback.Config{Accounts: []callback.Account{a}, Store: &faulty{Store: memory.New(memory.Config{}), slow: test.slow}})
 				w := pack(a, text("x"))
 				for i, want := range test.want {

@@ -16,7 +16,10 @@ type counters struct {
 	quarantined, interrupted             atomic.Uint64
 	held, aborted, misses, storeErrors   atomic.Uint64
 	late, ambiguous                      atomic.Uint64
-	answers                              [store.GotSuccess + 1]struct{ first, retry atomic.Uint64 }
+	tickets, undeliverable, fetches      atomic.Uint64
+	holdsDenied, noRetry                 atomic.Uint64
+	sends                                [SendUnknown + 1]atomic.Uint64
+	answers                              [store.GotPlaceholder + 1]struct{ first, retry atomic.Uint64 }
 	urlChecks, bareGets, emptyBodies     atomic.Uint64
 	unknownPath, otherMethod             atomic.Uint64
 	waiting, heldNow, running, abandoned atomic.Int64
@@ -85,12 +88,26 @@ type Stats struct {
 	Replies   Answers // pushes answered with a reply
 	Fallbacks Answers // pushes answered with the fallback text
 	Successes Answers // pushes answered with success
+	// Placeholders are pushes answered with the text that says how to fetch the answer, or with
+	// what there was of it.
+	Placeholders Answers
 	// Late are replies that were ready after `success` had been said, so that no push
 	// can carry them.
 	Late uint64
 	// Ambiguous are replies that a process which died had offered to a push, of which
 	// nobody knows whether they arrived. P4
 	Ambiguous uint64
+
+	// Tickets are replies that were kept for the user to fetch, and Fetches messages of users
+	// that fetched one, or a page of one.
+	Tickets, Fetches uint64
+	// Undeliverable are replies that no way was left for.
+	Undeliverable uint64
+	// Sends counts what the API was asked to send by its fate: done, later, refused, gone, unknown.
+	Sends map[string]uint64
+	// HoldsDenied are pushes that were not held since the account's HoldBudget was spent, or
+	// since WeChat's retries do not come. NoRetry are held pushes after which none came.
+	HoldsDenied, NoRetry uint64
 
 	URLChecks   uint64 // verified GETs
 	BareGets    uint64 // GETs without any parameter of WeChat's
@@ -112,6 +129,10 @@ type Stats struct {
 	HeldNow   int64 // gauge: those of them that are left open beyond their window
 	Running   int64 // gauge: handlers within their time
 	Abandoned int64 // gauge: handlers that hang beyond it
+	// Outbox is a gauge: answers that the API is to send; OutboxAge is how many seconds ago
+	// the oldest of them was ready.
+	Outbox    int64
+	OutboxAge float64
 
 	// Refused counts refused requests by account and reason.
 	Refused map[string]map[string]uint64
@@ -124,7 +145,19 @@ func (s *Server) Stats() Stats {
 		n := &c.answers[given]
 		return Answers{First: n.first.Load(), Retry: n.retry.Load()}
 	}
+	waiting, oldest := s.outbox.waiting()
+	age := 0.0
+	if waiting > 0 {
+		age = max(0, s.clock.now().Sub(oldest).Seconds())
+	}
+	sends := make(map[string]uint64)
+	for fate := SendDone; fate <= SendUnknown; fate++ {
+		sends[fate.String()] = c.sends[fate].Load()
+	}
 	return Stats{
+		Outbox: int64(waiting), OutboxAge: age, Sends: sends,
+		Tickets: c.tickets.Load(), Fetches: c.fetches.Load(), Undeliverable: c.undeliverable.Load(),
+		HoldsDenied: c.holdsDenied.Load(), NoRetry: c.noRetry.Load(), Placeholders: answers(store.GotPlaceholder),
 		Pushes: c.pushes.Load(), Retries: c.retries.Load(), Replays: c.replays.Load(),
 		Starts: c.starts.Load(), Panics: c.panics.Load(), Held: c.held.Load(), Aborted: c.aborted.Load(),
 		HandlerErrors: c.errors.Load(), HandlerTimeouts: c.timeouts.Load(),

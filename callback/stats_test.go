@@ -54,7 +54,9 @@ func TestDeadlineMisses(t *testing.T) {
 			in2026(t, func(t *testing.T) {
 				h := newWitness(test.handler)
 				a := account(callback.Plain, h)
-				a.Verified = test.verified
+				if test.verified {
+					verify(&a)
+				}
 				st := &faulty{Store: memory.New(memory.Config{}), slow: test.slow}
 				o := &outage{start(t, callback.Config{Accounts: []callback.Account{a}, Store: st}), a, h, st}
 				if test.down {
@@ -106,7 +108,8 @@ func TestAnswerStats(t *testing.T) {
 		}
 		held, api := account(callback.Plain, h), account(callback.Plain, h)
 		held.Fallback = "请重试"
-		api.Name, api.AppID, api.Verified = "api", "wxOther", true
+		api.Name, api.AppID = "api", "wxOther"
+		verify(&api)
 		s := start(t, callback.Config{Accounts: []callback.Account{held, api}, Store: &faulty{Store: memory.New(memory.Config{}), slow: 20 * time.Millisecond}})
 		h.setSleep(6 * time.Second)
 		w := pack(held, text("x"))
@@ -127,7 +130,7 @@ func TestAnswerStats(t *testing.T) {
 			callback.Answers{First: 1},
 			callback.Answers{First: 2},
 			uint64(1), uint64(4), uint64(2),
-			uint64(3), uint64(4), uint64(8),
+			uint64(3), uint64(4), uint64(10),
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)
@@ -138,7 +141,7 @@ func TestAnswerStats(t *testing.T) {
 		if a := n.HandlerTime; below(t, a, .25) != 0 || below(t, a, .5) != 2 || below(t, a, 4.5) != 2 || below(t, a, 10) != 4 {
 			t.Errorf("times of handlers: %+v", a)
 		}
-		if a := n.StoreLatency; below(t, a, .01) != 0 || below(t, a, .025) != 8 {
+		if a := n.StoreLatency; below(t, a, .01) != 0 || below(t, a, .025) != 10 {
 			t.Errorf("latency of the store: %+v", a)
 		}
 	})

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"regexp"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -14,6 +15,7 @@ import (
 	"github.com/echostr/echostr"
 	"github.com/echostr/echostr/callback"
 	"github.com/echostr/echostr/simulator"
+	"github.com/echostr/echostr/store"
 	"github.com/echostr/echostr/store/memory"
 )
 
@@ -62,8 +64,8 @@ func TestVirtual(t *testing.T) {
 	})
 
 	var report struct {
-		replies, late, faults, pushes int
-		virtual                       time.Duration
+		replies, late, faults, pushes, read int
+		virtual                             time.Duration
 	}
 	in2026(t, func(t *testing.T) {
 		begin := time.Now()
@@ -71,8 +73,9 @@ func TestVirtual(t *testing.T) {
 		rules := []simulator.Rules{{Pushes: 3}, {Pushes: 4, FreshRetries: true}, {Pushes: 3, FreshRetries: true, LoseFirst: 1, WaitAfterFailure: true}}
 		for i := range accounts {
 			accounts[i].Name, accounts[i].AppID = fmt.Sprint("a", i), fmt.Sprintf("wx%016d", i)
+			accounts[i].HoldBudget = -1
 		}
-		accounts[1].Verified = true
+		api := verify(&accounts[1])
 		// What is older than all retries is forgotten, so that the full run needs little memory.
 		rows := memory.New(memory.Config{Keep: 2 * time.Minute})
 		server, err := callback.New(callback.Config{Accounts: accounts, Store: rows, Logger: quiet})
@@ -92,10 +95,20 @@ func TestVirtual(t *testing.T) {
 			officials = append(officials, o)
 		}
 
+		answered := regexp.MustCompile(`(?m)^re: (\d+ 慢 \d+)$`)
+		read := func(u *simulator.User, asked map[string]bool, text string) {
+			for _, m := range answered.FindAllStringSubmatch(text, -1) {
+				report.read++
+				if !asked[m[1]] {
+					t.Errorf("%s reads the answer to %q without having asked, or twice", u.Nickname(), m[1])
+				}
+				delete(asked, m[1])
+			}
+		}
 		var sent sync.WaitGroup
 		say := func(u *simulator.User, text string, slow time.Duration, verified bool, r simulator.Rules) {
 			defer sent.Done()
-			sees, pushes := expected(slow, verified, r, time.Duration(time.Now().Nanosecond()))
+			sees, pushes, placeholder := expected(slow, verified, r, time.Duration(time.Now().Nanosecond()))
 			mu.Lock()
 			underWay++
 			longest = max(longest, underWay)
@@ -108,7 +121,7 @@ func TestVirtual(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			if got.Verdict.Sees != sees || len(got.Pushes) != pushes || sees == simulator.SeesReply && got.Verdict.Reply.Content != "re: "+text {
+			if got.Verdict.Sees != sees || len(got.Pushes) != pushes || sees == simulator.SeesReply && !strings.HasSuffix(got.Verdict.Reply.Content, "re: "+text) != placeholder {
 				t.Errorf("%q: the user sees %v after %d pushes, want %v after %d\n%v", text, got.Verdict.Sees, len(got.Pushes), sees, pushes, got)
 			}
 			report.pushes += len(got.Pushes)
@@ -133,7 +146,7 @@ func TestVirtual(t *testing.T) {
 					time.Sleep(time.Duration(random.IntN(4000)) * time.Millisecond)
 					ms := slowness[random.IntN(len(slowness))]
 					sent.Add(1)
-					go say(u, fmt.Sprintf("%d 慢 %d", i, ms), ms*time.Millisecond, accounts[official].Verified, rules[official])
+					go say(u, fmt.Sprintf("%d 慢 %d", i, ms), ms*time.Millisecond, accounts[official].API != nil, rules[official])
 				}
 			})
 		}
@@ -150,15 +163,38 @@ func TestVirtual(t *testing.T) {
 					case simulator.FromUser:
 						asked[b.Text] = true
 					case simulator.FromAccount:
-						if question := strings.TrimPrefix(b.Text, "re: "); !asked[question] {
-							t.Errorf("%s reads %q without having asked, or twice", u.Nickname(), b.Text)
-						} else {
-							delete(asked, question)
-						}
+						read(u, asked, b.Text)
 					}
+				}
+				for _, text := range api.texts(u.OpenID()) {
+					read(u, asked, text)
 				}
 			}
 		}
+		// What nobody has read is kept.
+		kept := 0
+		for u := (time.Time{}); ; {
+			list, err := rows.List(t.Context(), store.Filter{Due: true, Until: u})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range list {
+				if list[i].Delivery != store.Ticket && list[i].Delivery != store.Fetched {
+					t.Errorf("a turn is left with the delivery %v", list[i].Delivery)
+				}
+				if list[i].Delivery == store.Ticket { // with all that was put ahead of it
+					kept += strings.Count(list[i].Reply, "re: ")
+				}
+			}
+			if len(list) < store.DefaultLimit {
+				break
+			}
+			u = list[len(list)-1].ReceivedAt
+		}
+		if report.read+kept != messages-report.faults {
+			t.Errorf("%d messages: %d answers were read and %d are kept", messages, report.read, kept)
+		}
+		t.Logf("%d answers were read, %d of them by the API; %d are kept for the user", report.read, len(api.all()), kept)
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := server.Shutdown(ctx); err != nil {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -22,8 +23,9 @@ func (s *Server) accounts() []callback.Account {
 			Token:                  a.Token.Reveal(),
 			EncodingAESKey:         a.EncodingAESKey.Reveal(),
 			Mode:                   mode(a.Mode),
-			Verified:               a.Verified,
-			Handler:                s.bot(a.Bot),
+			API:                    s.customerService(a),
+			Late:                   late(a.Late),
+			Handler:                s.bot(a),
 			OriginalID:             a.OriginalID,
 			PreviousToken:          a.PreviousToken.Reveal(),
 			PreviousEncodingAESKey: a.PreviousEncodingAESKey.Reveal(),
@@ -36,6 +38,14 @@ func (s *Server) accounts() []callback.Account {
 			AllowWeakToken:         a.AllowWeakToken,
 			Once:                   a.Once,
 			BindSignature:          a.BindSignature,
+			Placeholder:            a.Placeholder,
+			FetchWord:              a.FetchWord,
+			TicketLife:             time.Duration(a.TicketLife),
+			DropUnknown:            a.OnUnknown == config.Drop,
+			HoldBudget:             int(a.HoldBudget),
+			Overlap:                overlap(a.Overlap),
+			Markdown:               a.Markdown,
+			RemoveThinking:         a.RemoveThinking,
 		}
 	}
 	return list
@@ -71,15 +81,58 @@ func mode(m config.Mode) callback.Mode {
 	return 0 // refused by callback.New
 }
 
+func late(l config.Late) callback.Late {
+	switch l {
+	case config.LateAPI:
+		return callback.LateAPI
+	case config.LateHold:
+		return callback.LateHold
+	case config.LateTicket:
+		return callback.LateTicket
+	}
+	return 0 // the callback's default
+}
+
+func overlap(o config.Overlap) callback.Overlap {
+	switch o {
+	case config.OverlapQueue:
+		return callback.Queue
+	case config.OverlapCancel:
+		return callback.Cancel
+	}
+	return callback.Parallel
+}
+
 // bot returns the handler of an account.
-func (s *Server) bot(b config.Bot) echostr.Handler {
+func (s *Server) bot(a *config.Account) echostr.Handler {
 	switch {
 	case s.opts.Handler != nil:
 		return s.opts.Handler
-	case b == config.BotSample:
+	case a.Bot == config.BotSample:
 		return bots.Sample()
-	case b == config.BotDemo:
+	case a.Bot == config.BotDemo:
 		return bots.Demo()
+	case a.Bot == config.BotAI:
+		return bots.AI(aiConfig(a, s.logger))
 	}
 	return echostr.NewRouter() // no answer
+}
+
+func aiConfig(a *config.Account, logger *slog.Logger) bots.AIConfig {
+	turns := int(a.AI.MemoryTurns)
+	if turns == 0 {
+		turns = -1 // zero is the default there
+	}
+	return bots.AIConfig{
+		BaseURL:      a.AI.BaseURL,
+		Model:        a.AI.Model,
+		APIKey:       a.AI.APIKey,
+		SystemPrompt: a.AI.SystemPrompt,
+		MemoryTurns:  turns,
+		MemoryLife:   time.Duration(a.AI.MemoryLife),
+		MaxTokens:    int(a.AI.MaxTokens),
+		Timeout:      time.Duration(a.AI.Timeout),
+		KeepThinking: !a.RemoveThinking,
+		Logger:       logger,
+	}
 }

@@ -29,9 +29,12 @@ func (s *Server) admin() http.Handler {
 	api := func(pattern string, h http.HandlerFunc) { mux.Handle(pattern, s.authorized(h)) }
 	api("GET /api/v1/turns", s.listTurns)
 	api("GET /api/v1/turns/{key}", s.showTurn)
+	api("POST /api/v1/outbox/{key}/retry", s.resendTurn)
+	api("POST /api/v1/outbox/{key}/drop", s.dropTurn)
 	api("POST /api/v1/erase", s.erase)
 	api("GET /api/v1/stats", s.showStats)
 	api("GET /api/v1/refusals", s.listRefusals)
+	api("GET /api/v1/token/{account}", s.giveToken)
 	return s.sameHost(http.NewCrossOriginProtection().Handler(mux))
 }
 

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"net"
@@ -48,6 +49,8 @@ func TestAdmin(t *testing.T) {
 			{"turns with basic authentication", "/api/v1/turns", http.Header{"Authorization": {"Basic " + r.token}}, 401},
 			{"stats without a token", "/api/v1/stats", nil, 401},
 			{"refusals without a token", "/api/v1/refusals", nil, 401},
+			{"the access token of an account without a token", "/api/v1/token/demo", nil, 401},
+			{"an access token", "/api/v1/token/demo", bearer, 404},
 			{"a turn without a token", "/api/v1/turns/00", nil, 401},
 			{"a bad state", "/api/v1/turns?state=lost", bearer, 400},
 			{"a bad time", "/api/v1/turns?since=yesterday", bearer, 400},
@@ -74,6 +77,34 @@ func TestAdmin(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestParseDelivery(t *testing.T) {
+	t.Parallel()
+	for _, want := range store.Deliveries() {
+		if got, err := ParseDelivery(want.String()); err != nil || got != want {
+			t.Errorf("%v: %v %v", want, got, err)
+		}
+	}
+	if d, err := ParseDelivery("delivery(3)"); err == nil || !strings.Contains(err.Error(), "none, offered, ") || !strings.HasSuffix(err.Error(), " or undeliverable") {
+		t.Errorf("%v %v", d, err)
+	}
+}
+
+func TestNewTurn(t *testing.T) {
+	t.Parallel()
+	due := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	got := newTurn(&store.Turn{Delivery: store.Ticket, Due: due, Code: "7K", Placeholder: "p", Way: store.Way{Told: 1, Pages: 2, Shown: 3, Sent: 4, Tries: 5, Unknown: 6}})
+	text, err := json.Marshal(got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := `"delivery":"ticket","due":"2026-03-01T12:00:00Z","code":"7K","told":1,"pages":2,"shown":3,"sent":4,"tries":5,"unknown":6}`; !strings.HasSuffix(string(text), want) {
+		t.Errorf("%s, want %s at its end", text, want)
+	}
+	if text, err = json.Marshal(newTurn(&store.Turn{})); err != nil || !strings.HasSuffix(string(text), `"delivery":"none"}`) {
+		t.Errorf("%s %v", text, err)
+	}
 }
 
 func TestAdminOnAllAddresses(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/echostr/echostr/callback"
@@ -31,24 +32,41 @@ type Turn struct {
 	Pushes  []Push `json:"pushes"`
 	Seen    int    `json:"seen"`
 	Attempt int    `json:"attempt"`
-	// Delivery is none, offered, written, late or assumed.
+	// Delivery is the name of a store.Delivery: none, offered, written, late, assumed, sending,
+	// sent, ticket, fetched or undeliverable.
 	Delivery string `json:"delivery"`
 	// OfferedTo is the number of the last push that was given the reply.
 	OfferedTo int    `json:"offered_to,omitempty"`
 	Reason    string `json:"reason,omitempty"`
+	// Due is when the server looks at the turn again: to send the answer, or to give up a ticket.
+	Due time.Time `json:"due,omitzero"`
+	// Code names the answer in the links and words that fetch it.
+	Code string `json:"code,omitempty"`
+	// Told is how many bytes of the answer's text the user has been given by a placeholder or the
+	// API, Pages in how many pages the rest is fetched, and Shown how many of them have been.
+	Told  int `json:"told,omitempty"`
+	Pages int `json:"pages,omitempty"`
+	Shown int `json:"shown,omitempty"`
+	// Sent counts the messages that the API has taken. Tries are requests in vain since then,
+	// and Unknown those of which nobody knows what has become.
+	Sent    int `json:"sent,omitempty"`
+	Tries   int `json:"tries,omitempty"`
+	Unknown int `json:"unknown,omitempty"`
 
 	// Body and Reply are the documents in clear. A list leaves them out. A Body
 	// that is not UTF-8 is in RawBody instead.
 	Body    string `json:"body,omitempty"`
 	RawBody []byte `json:"raw_body,omitempty"`
 	Reply   string `json:"reply,omitempty"`
+	// Placeholder is the document that pushes got in place of the reply. A list leaves it out.
+	Placeholder string `json:"placeholder,omitempty"`
 }
 
 // Push is one push of a turn.
 type Push struct {
 	Number int       `json:"number"`
 	At     time.Time `json:"at"`
-	// Got is open, reply, fallback, success, cut or aborted.
+	// Got is open, reply, fallback, success, cut, aborted or placeholder.
 	Got string `json:"got"`
 }
 
@@ -68,14 +86,18 @@ const (
 	maxTurns     = 1000
 )
 
-// ParseDelivery reads the name of a delivery.
+// ParseDelivery reads the name of a delivery. The error names all there are.
 func ParseDelivery(name string) (store.Delivery, error) {
-	for d := store.Undelivered; d <= store.Assumed; d++ {
-		if d.String() == name {
-			return d, nil
-		}
+	var d store.Delivery
+	if d.UnmarshalText([]byte(name)) == nil {
+		return d, nil
 	}
-	return 0, fmt.Errorf("there is no delivery %q; use none, offered, written, late or assumed", name)
+	var names []string
+	for _, d := range store.Deliveries() {
+		names = append(names, d.String())
+	}
+	last := len(names) - 1
+	return 0, fmt.Errorf("there is no delivery %q; use %s or %s", name, strings.Join(names[:last], ", "), names[last])
 }
 
 func newTurn(t *store.Turn) Turn {
@@ -88,12 +110,13 @@ func newTurn(t *store.Turn) Turn {
 		OpenID: t.OpenID, OriginalID: t.OriginalID, MsgType: t.MsgType, Event: t.Event,
 		CreateTime: t.CreateTime, ReceivedAt: t.ReceivedAt, FinishedAt: t.FinishedAt,
 		Pushes: pushes, Seen: t.Seen, Attempt: t.Attempt, Delivery: t.Delivery.String(), OfferedTo: t.OfferedTo, Reason: t.Reason,
+		Due: t.Due, Code: t.Code, Told: t.Way.Told, Pages: t.Way.Pages, Shown: t.Way.Shown, Sent: t.Way.Sent, Tries: t.Way.Tries, Unknown: t.Way.Unknown,
 	}
 }
 
 func (s *Server) listTurns(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	f := TurnFilter{Account: q.Get("account"), User: q.Get("user")}
+	f := TurnFilter{Account: q.Get("account"), User: q.Get("user"), Due: q.Get("due") == "true"}
 	for _, name := range q["state"] {
 		var state store.State
 		if err := state.UnmarshalText([]byte(name)); err != nil {

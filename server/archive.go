@@ -10,16 +10,29 @@ import (
 	"unicode/utf8"
 
 	"github.com/echostr/echostr/store"
+	"github.com/echostr/echostr/store/postgres"
 	"github.com/echostr/echostr/store/sqlite"
 )
 
-// Archive answers the questions of [Client] from a database file. It writes nothing
+// Archive answers the questions of [Client] from a database. It writes nothing
 // and needs no lock, so it does not matter whether a server runs.
-type Archive struct{ db *sqlite.Reader }
+type Archive struct {
+	db interface {
+		reader
+		Close() error
+	}
+}
 
-// OpenArchive opens the database file at path, which must exist.
-func OpenArchive(ctx context.Context, path string) (*Archive, error) {
-	db, err := sqlite.OpenReader(ctx, path)
+// OpenArchive opens the database of a configuration, which must exist.
+func OpenArchive(ctx context.Context, cfg *Config) (*Archive, error) {
+	if dsn := cfg.Postgres(); dsn != "" {
+		db, err := postgres.OpenReader(ctx, dsn)
+		if err != nil {
+			return nil, err
+		}
+		return &Archive{db}, nil
+	}
+	db, err := sqlite.OpenReader(ctx, cfg.Database())
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +49,7 @@ func (a *Archive) Turn(ctx context.Context, key string) (*Turn, error) {
 	return turnOf(ctx, a.db, key)
 }
 
-// Close releases the file.
+// Close releases the database.
 func (a *Archive) Close() error { return a.db.Close() }
 
 // lister is what lists need of a store.
@@ -57,7 +70,7 @@ func turnsOf(ctx context.Context, st reader, f TurnFilter) ([]Turn, error) {
 		f.Limit = defaultTurns
 	}
 	limit := min(f.Limit, maxTurns)
-	page := store.Filter{Account: f.Account, OpenID: f.User, States: f.States, Since: f.Since, Until: f.Until, Limit: limit}
+	page := store.Filter{Account: f.Account, OpenID: f.User, States: f.States, Since: f.Since, Until: f.Until, Due: f.Due, Limit: limit}
 	if len(f.Deliveries) > 0 {
 		page.Limit = findLimit
 	}
@@ -139,7 +152,7 @@ func turnOf(ctx context.Context, st reader, key string) (*Turn, error) {
 		return nil, err
 	}
 	t := newTurn(&row)
-	t.Reply = row.Reply
+	t.Reply, t.Placeholder = row.Reply, row.Placeholder
 	if t.Interrupted, err = interrupted(ctx, st, &row, make(map[store.Node]bool)); err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/echostr/echostr/internal/config"
 	"github.com/echostr/echostr/store"
 	"github.com/echostr/echostr/store/memory"
 	"github.com/echostr/echostr/store/sqlite"
@@ -52,7 +53,7 @@ func TestInterrupted(t *testing.T) {
 				t.Errorf("%s: %+v, %v, want interrupted %v", when, one, err, want)
 			}
 		}
-		archive, err := OpenArchive(t.Context(), path)
+		archive, err := OpenArchive(t.Context(), cfg)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -121,7 +122,7 @@ func TestArchiveOfADamagedFile(t *testing.T) {
 	if err := os.WriteFile(path, []byte(strings.Repeat("no database ", 1000)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := OpenArchive(t.Context(), path)
+	_, err := OpenArchive(t.Context(), &Config{Store: config.Store("sqlite:" + path)})
 	if !errors.Is(err, sqlite.ErrUnusable) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "move it away") {
 		t.Error(err)
 	}

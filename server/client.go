@@ -42,6 +42,9 @@ type TurnFilter struct {
 	// Deliveries looks through turns one by one, so it takes seconds in a database with
 	// millions of them unless Since bounds it.
 	Deliveries []store.Delivery
+	// Due selects what the server has to look at again: answers that wait to be sent or
+	// fetched. With it Deliveries is quick.
+	Due bool
 	// Since and Until bound when they were received: Since ≤ received < Until.
 	Since, Until time.Time
 	Limit        int // at most 1,000. Defaults to 50
@@ -67,6 +70,9 @@ func (c *Client) Turns(ctx context.Context, f TurnFilter) ([]Turn, error) {
 	}
 	if !f.Until.IsZero() {
 		q.Set("until", f.Until.UTC().Format(time.RFC3339Nano))
+	}
+	if f.Due {
+		q.Set("due", "true")
 	}
 	if f.Limit > 0 {
 		q.Set("limit", strconv.Itoa(f.Limit))

@@ -57,9 +57,7 @@ func (s *Server) drain(pushes *http.Server, open *connections, admin *http.Serve
 		warn("pushes were still open when the time to drain was over", err)
 	}
 	warn("handlers were still running when the time to drain was over", s.callback.Shutdown(ctx))
-	if s.janitor != nil {
-		s.stopJanitor()
-	}
+	s.stopJanitor()
 	admin.Close() // last, so that /readyz says 503 as long as it drains
 	broken := context.Cause(ctx)
 	if err := s.store.Close(); err != nil && !errors.Is(broken, store.ErrBroken) {

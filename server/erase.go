@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 
@@ -69,11 +70,15 @@ func (c *Client) Erase(ctx context.Context, account, openID string) (Erasure, er
 
 // EraseOffline is [Client.Erase] while no server runs. It opens the database of the
 // configuration itself, which is refused while another process has it, and leaves
-// nothing of what was erased in the files.
+// nothing of what was erased in the files. A PostgreSQL database is refused: other nodes may run.
 //
 // The error wraps [ErrConfig] if the database cannot be used, which somebody has to put
 // right.
 func EraseOffline(ctx context.Context, cfg *Config, account, openID string) (_ Erasure, err error) {
+	if cfg.Postgres() != "" {
+		// A node that runs elsewhere may have messages of the user under way, which only it can withdraw.
+		return Erasure{}, fmt.Errorf("%w: no node answers here, and of a database that several nodes share a node erases; start one, or name one that runs with --admin", ErrConfig)
+	}
 	db, err := openDatabase(ctx, cfg, sqlite.Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return Erasure{}, err

@@ -23,8 +23,8 @@ const (
 // keyRetention is how long it stays known, at least, that there was a message: P7.
 const keyRetention = 7 * 24 * time.Hour
 
-// janitor removes from a database what is older than its retention, and sees to it
-// that what was erased is gone from the files, too: P10.
+// janitor removes from a store what is older than its retention, and sees to it
+// that what was erased is gone from its files, if it has any: P10.
 type janitor struct {
 	store  store.Store
 	bodies time.Duration
@@ -104,6 +104,9 @@ func (j *janitor) expire(ctx context.Context) {
 		j.failed(ctx, "what is older than its retention could not be removed", err, slog.Duration("again_in", expireEvery))
 	case removed > 0:
 		j.logger.Info("messages older than their retention were removed", slog.Int("messages", removed))
+	}
+	if _, err := j.store.ExpireSessions(ctx, now); err != nil {
+		j.failed(ctx, "what handlers have remembered of users could not be removed in time", err, slog.Duration("again_in", expireEvery))
 	}
 }
 

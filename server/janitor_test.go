@@ -44,6 +44,10 @@ func (d *diary) Expire(_ context.Context, bodies, rows time.Time) (int, error) {
 	return d.removed, d.write("expire %v %v", time.Since(bodies), time.Since(rows))
 }
 
+func (d *diary) ExpireSessions(_ context.Context, now time.Time) (int, error) {
+	return 1, d.write("sessions %v", time.Since(now))
+}
+
 func (d *diary) Tidy(context.Context) error {
 	err := d.write("tidy")
 	d.mu.Lock()
@@ -101,13 +105,35 @@ func TestJanitor(t *testing.T) {
 		}
 		var want []string
 		for at := time.Minute; at <= night; at += time.Hour {
-			want = append(want, at.String()+" expire 720h0m0s 720h0m0s")
+			want = append(want, at.String()+" expire 720h0m0s 720h0m0s", at.String()+" sessions 0s")
 		}
 		if diff := cmp.Diff(want, expired); diff != "" {
 			t.Errorf("(-want +got)\n%s", diff)
 		}
 		if log != "" {
 			t.Errorf("nothing was removed and the log says\n%s", log)
+		}
+	})
+}
+
+// What is remembered of users ends in memory, too.
+func TestJanitorInMemory(t *testing.T) {
+	t.Parallel()
+	cfg := load(t, testYAML)
+	bubble(t, func(t *testing.T) {
+		r := start(t, cfg, Options{})
+		defer r.end(t)
+		session := store.Session{Account: "demo", OpenID: "oSomebody", Data: "{}", Expires: time.Now().Add(30 * time.Minute)}
+		if ok, err := r.store.SaveSession(t.Context(), &session); err != nil || !ok {
+			t.Fatal(ok, err)
+		}
+		time.Sleep(firstRound + time.Second)
+		if _, err := r.store.Session(t.Context(), "demo", "oSomebody"); err != nil {
+			t.Errorf("before its end: %v", err)
+		}
+		time.Sleep(expireEvery)
+		if s, err := r.store.Session(t.Context(), "demo", "oSomebody"); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("after its end: %v %v", s, err)
 		}
 	})
 }
@@ -230,7 +256,7 @@ func TestJanitorTriesAgain(t *testing.T) {
 				tidied++
 			}
 		}
-		if tidied != 3 || strings.Count(log, "no space") != 3 { // with the one of Expire
+		if tidied != 3 || strings.Count(log, "no space") != 4 { // with those of Expire and ExpireSessions
 			t.Errorf("%q %q\n%s", lines, d.lines, log)
 		}
 		d.err = store.ErrBroken

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,7 +13,9 @@ import (
 
 	"github.com/echostr/echostr/callback"
 	"github.com/echostr/echostr/internal/histogram"
+	"github.com/echostr/echostr/store/postgres"
 	"github.com/echostr/echostr/store/sqlite"
+	"github.com/echostr/echostr/wxapi"
 )
 
 // Metrics are listed in the package comment, too, and used by the dashboard and the
@@ -43,7 +46,14 @@ var metrics = []metric[callback.Stats]{
 	{"pushes_held_total", "Pushes left open beyond their window.", counter, func(s *callback.Stats) float64 { return float64(s.Held) }},
 	{"pushes_aborted_total", "Pushes that outlived WeChat's cut.", counter, func(s *callback.Stats) float64 { return float64(s.Aborted) }},
 	{"push_deadline_misses_total", "Pushes neither finished within 4.6 s nor held for their retry.", counter, func(s *callback.Stats) float64 { return float64(s.DeadlineMisses) }},
-	{"answer_ambiguous_total", "Replies offered by a process that died, of which nobody knows whether they arrived.", counter, func(s *callback.Stats) float64 { return float64(s.Ambiguous) }},
+	{"pushes_hold_denied_total", "Pushes that were not held for their retry, since the budget was spent or no retries come.", counter, func(s *callback.Stats) float64 { return float64(s.HoldsDenied) }},
+	{"pushes_without_retry_total", "Held pushes after which WeChat did not push again.", counter, func(s *callback.Stats) float64 { return float64(s.NoRetry) }},
+	{"tickets_total", "Answers that were kept for the user to fetch.", counter, func(s *callback.Stats) float64 { return float64(s.Tickets) }},
+	{"ticket_fetches_total", "Messages of users that fetched an answer.", counter, func(s *callback.Stats) float64 { return float64(s.Fetches) }},
+	{"answers_undeliverable_total", "Answers that no way was left for.", counter, func(s *callback.Stats) float64 { return float64(s.Undeliverable) }},
+	{"outbox_waiting", "Answers that the API is to send.", gauge, func(s *callback.Stats) float64 { return float64(s.Outbox) }},
+	{"outbox_oldest_seconds", "How long the oldest of them has been ready.", gauge, func(s *callback.Stats) float64 { return s.OutboxAge }},
+	{"answer_ambiguous_total", "Answers of which nobody knows whether they arrived: a process died, or the API did not say.", counter, func(s *callback.Stats) float64 { return float64(s.Ambiguous) }},
 	{"handler_starts_total", "Handler starts.", counter, func(s *callback.Stats) float64 { return float64(s.Starts) }},
 	{"handler_panics_total", "Handlers that panicked.", counter, func(s *callback.Stats) float64 { return float64(s.Panics) }},
 	{"handler_errors_total", "Handlers that returned an error, or a reply that WeChat would not take.", counter, func(s *callback.Stats) float64 { return float64(s.HandlerErrors) }},
@@ -89,16 +99,35 @@ var (
 	}
 )
 
+// clientMetrics are those of a client of WeChat's API, by account.
+var clientMetrics = []metric[wxapi.Stats]{
+	{"api_calls_total", "Calls of WeChat's API.", counter, func(s *wxapi.Stats) float64 { return float64(s.Calls) }},
+	{"api_paused", "1 while calls of WeChat's API are kept back until the owner of the account acts.", gauge, func(s *wxapi.Stats) float64 {
+		return float64(min(len(s.Paused), 1))
+	}},
+	{"token_fetches_total", "How often WeChat was asked for an access token.", counter, func(s *wxapi.Stats) float64 { return float64(s.TokenFetches) }},
+	{"token_fetch_errors_total", "How often WeChat was asked for an access token in vain.", counter, func(s *wxapi.Stats) float64 { return float64(s.TokenFetchErrors) }},
+	{"token_conflicts_total", "Access tokens that died early again.", counter, func(s *wxapi.Stats) float64 { return float64(s.TokenConflicts) }},
+}
+
+// failures are the calls of WeChat's API that have failed, by what has become of them.
+func failures(s *wxapi.Stats) map[string]uint64 {
+	return map[string]uint64{"refused": s.Refused, "not_sent": s.NotSent, "unknown": s.Unknown}
+}
+
 // known reports whether a number says something: the room on a disk may be unknown.
 func known(v float64) bool { return v >= 0 }
 
 // storeStats are those of the store, if it tells.
 func (s *Server) storeStats() (stats sqlite.Stats, ok bool) {
-	store, ok := s.store.(interface{ Stats() sqlite.Stats })
-	if ok {
-		stats = store.Stats()
+	switch db := s.store.(type) {
+	case interface{ Stats() sqlite.Stats }:
+		return db.Stats(), true
+	case *postgres.Store:
+		st := db.Stats()
+		return sqlite.Stats{Commits: st.Commits, Rows: st.Rows, Latency: st.Latency, GroupSize: st.GroupSize, FreeBytes: -1, FileBytes: -1, WALBytes: -1}, true
 	}
-	return stats, ok
+	return stats, false
 }
 
 const namespace = "echostr_"
@@ -111,8 +140,11 @@ var (
 	refusedDesc     = desc("pushes_refused_total", "Refused requests.", "account", "reason")
 	answersDesc     = desc("answers_total", "Answers, by the way they went.", "answer", "way")
 	connectionsDesc = desc("connections_refused_total", "Connections beyond the limits.")
+	sendsDesc       = desc("outbox_sends_total", "Messages that the API was asked to send, by what has become of them.", "fate")
 	readyDesc       = desc("ready", "1 if pushes can be accepted.")
 	buildDesc       = desc("build_info", "The version of the program.", "version")
+	failuresDesc    = desc("api_calls_failed_total", "Calls of WeChat's API that have failed.", "account", "outcome")
+	codesDesc       = desc("api_refusals_total", "Refusals of WeChat's API by errcode.", "account", "code")
 )
 
 // collector reads the numbers when they are asked for.
@@ -126,11 +158,14 @@ func (s *Server) metrics() http.Handler {
 
 // Describe is part of prometheus.Collector.
 func (c collector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{refusedDesc, answersDesc, connectionsDesc, readyDesc, buildDesc} {
+	for _, d := range []*prometheus.Desc{refusedDesc, answersDesc, sendsDesc, connectionsDesc, readyDesc, buildDesc, failuresDesc, codesDesc} {
 		out <- d
 	}
 	describe(out, metrics, distributions)
 	describe(out, storeMetrics, storeDistributions)
+	for _, m := range clientMetrics {
+		out <- desc(m.name, m.help, "account")
+	}
 }
 
 func describe[S any](out chan<- *prometheus.Desc, metrics []metric[S], distributions []distribution[S]) {
@@ -157,9 +192,24 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 			send(answersDesc, counter, float64(n), answer, way)
 		}
 	}
+	for fate, n := range stats.Sends {
+		send(sendsDesc, counter, float64(n), fate)
+	}
 	for account, reasons := range stats.Refused {
 		for reason, n := range reasons {
 			send(refusedDesc, counter, float64(n), account, reason)
+		}
+	}
+	for account, client := range c.server.clients {
+		stats := client.Stats()
+		for _, m := range clientMetrics {
+			send(desc(m.name, m.help, "account"), m.kind, m.read(&stats), account)
+		}
+		for outcome, n := range failures(&stats) {
+			send(failuresDesc, counter, float64(n), account, outcome)
+		}
+		for code, n := range stats.Codes {
+			send(codesDesc, counter, float64(n), account, strconv.Itoa(code))
 		}
 	}
 	send(connectionsDesc, counter, float64(c.server.limited.count.Load()))
@@ -196,7 +246,7 @@ func answers(s *callback.Stats) map[string]map[string]uint64 {
 	ways := func(a callback.Answers) map[string]uint64 {
 		return map[string]uint64{"push": a.First, "retry": a.Retry}
 	}
-	all := map[string]map[string]uint64{"reply": ways(s.Replies), "fallback": ways(s.Fallbacks), "success": ways(s.Successes)}
+	all := map[string]map[string]uint64{"reply": ways(s.Replies), "fallback": ways(s.Fallbacks), "success": ways(s.Successes), "placeholder": ways(s.Placeholders)}
 	all["reply"]["late"] = s.Late
 	return all
 }
@@ -206,6 +256,7 @@ func (s *Server) numbers() map[string]any {
 	stats := s.callback.Stats()
 	all := map[string]any{
 		"answers_total":             answers(&stats),
+		"outbox_sends_total":        stats.Sends,
 		"pushes_refused_total":      stats.Refused,
 		"connections_refused_total": s.limited.count.Load(),
 		"version":                   s.opts.Version,
@@ -214,7 +265,31 @@ func (s *Server) numbers() map[string]any {
 	if stats, ok := s.storeStats(); ok {
 		number(all, &stats, storeMetrics, storeDistributions)
 	}
+	s.clientNumbers(all)
 	return all
+}
+
+// clientNumbers are those of the clients of WeChat's API, by the names of their accounts.
+func (s *Server) clientNumbers(all map[string]any) {
+	if len(s.clients) == 0 {
+		return
+	}
+	failed, codes := make(map[string]map[string]uint64), make(map[string]map[int]uint64)
+	values := make(map[string]map[string]float64)
+	for account, client := range s.clients {
+		stats := client.Stats()
+		failed[account], codes[account] = failures(&stats), stats.Codes
+		for _, m := range clientMetrics {
+			if values[m.name] == nil {
+				values[m.name] = make(map[string]float64)
+			}
+			values[m.name][account] = m.read(&stats)
+		}
+	}
+	all["api_calls_failed_total"], all["api_refusals_total"] = failed, codes
+	for name, byAccount := range values {
+		all[name] = byAccount
+	}
 }
 
 func number[S any](all map[string]any, stats *S, metrics []metric[S], distributions []distribution[S]) {

@@ -9,10 +9,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/goccy/go-yaml"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/echostr/echostr"
 	"github.com/echostr/echostr/callback"
 	"github.com/echostr/echostr/simulator"
 )
@@ -67,10 +69,13 @@ func (e exposed) ours() (names []string) {
 // what /metrics and /api/v1/stats say then.
 func scrape(t *testing.T) (text string, numbers map[string]any) {
 	t.Helper()
-	cfg := load(t, strings.Replace(testYAML, "memory:", "sqlite:"+filepath.Join(t.TempDir(), "echostr.db"), 1))
+	cfg := load(t, strings.Replace(apiYAML, "memory:", "sqlite:"+filepath.Join(t.TempDir(), "echostr.db"), 1))
 	bubble(t, func(t *testing.T) {
-		r := start(t, cfg, Options{Version: "v1"})
+		r := newWorld(t, cfg, Options{Version: "v1"})
 		defer r.end(t)
+		for range 2 {
+			r.clients["demo"].Send(t.Context(), "oNobody", echostr.Text("x"), nil)
+		}
 		forger, err := simulator.New(simulator.Config{
 			Account:     simulator.Account{URL: "http://pipe/wx/demo", Token: "z" + testToken[1:31], Mode: simulator.Plain},
 			Rules:       simulator.Rules{Pushes: 1},
@@ -85,6 +90,7 @@ func scrape(t *testing.T) (text string, numbers map[string]any) {
 		if _, err := r.wechat(t).Send(t.Context(), simulator.Text("x")); err != nil {
 			t.Fatal(err)
 		}
+		synctest.Wait() // an answer is counted when it has been written
 		_, text = r.get(t, "/metrics", nil)
 		_, stats := r.get(t, "/api/v1/stats", http.Header{"Authorization": {"Bearer " + r.token}})
 		if err := json.Unmarshal([]byte(stats), &numbers); err != nil {
@@ -107,6 +113,10 @@ func TestMetrics(t *testing.T) {
 			`echostr_answers_total{answer="reply",way="late"} 0`, `echostr_build_info{version="v1"} 1`, `echostr_ready 1`, "go_goroutines",
 			`echostr_answer_age_seconds_count 1`, `echostr_answer_age_seconds_bucket{le="+Inf"} 1`, `echostr_handler_seconds_bucket{le="600"} 1`,
 			`echostr_store_save_seconds_count 2`, `echostr_store_group_size_bucket{le="1"} `, `echostr_store_full 0`,
+			`echostr_api_calls_total{account="demo"} 2`, `echostr_api_refusals_total{account="demo",code="40003"} 2`, `echostr_api_paused{account="demo"} 0`,
+			`echostr_api_calls_failed_total{account="demo",outcome="refused"} 2`, `echostr_api_calls_failed_total{account="demo",outcome="not_sent"} 0`,
+			`echostr_api_calls_failed_total{account="demo",outcome="unknown"} 0`, `echostr_token_fetches_total{account="demo"} 1`,
+			`echostr_token_fetch_errors_total{account="demo"} 0`, `echostr_token_conflicts_total{account="demo"} 0`,
 		} {
 			if !strings.Contains(text, want) {
 				t.Errorf("%s is missing in\n%s", want, text)
@@ -153,6 +163,15 @@ func TestMetrics(t *testing.T) {
 		}
 		if age, ok := numbers["answer_age_seconds"].(map[string]any); !ok || age["count"] != 1.0 || age["p99"] == nil {
 			t.Errorf("answer_age_seconds: %v", numbers["answer_age_seconds"])
+		}
+		for name, want := range map[string]any{
+			"api_calls_total":        map[string]any{"demo": 2.0},
+			"api_calls_failed_total": map[string]any{"demo": map[string]any{"refused": 2.0, "not_sent": 0.0, "unknown": 0.0}},
+			"api_refusals_total":     map[string]any{"demo": map[string]any{"40003": 2.0}},
+		} {
+			if diff := cmp.Diff(want, numbers[name]); diff != "" {
+				t.Errorf("%s (-want +got)\n%s", name, diff)
+			}
 		}
 	})
 	t.Run("dashboard", func(t *testing.T) {

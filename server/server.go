@@ -24,11 +24,17 @@
 //
 // and with the header "Authorization: Bearer" and the token of the token file
 //
-//	GET /api/v1/turns          turns, youngest first: [TurnList]; account=, user=, state= and delivery= (repeatable), since=, until=, limit=
+//	GET /api/v1/turns          turns, youngest first: [TurnList]; account=, user=, state= and delivery= (repeatable), since=, until=, limit=,
+//	                           due=true for answers that wait to be sent or fetched
 //	GET /api/v1/turns/{key}    one turn with its body and reply: [Turn]; 8 digits of the key or more
+//	POST /api/v1/outbox/{key}/retry  send an answer now, whatever became of it before: [Turn], as it is then
+//	POST /api/v1/outbox/{key}/drop   give an answer up that waits: likewise; 409 if there is nothing to be done
 //	POST /api/v1/erase         erase what a user has sent, {"openid": "...", "account": "..."}: [Erasure]
 //	GET /api/v1/stats          the numbers behind the metrics
 //	GET /api/v1/refusals       the last refused pushes with the reason and what to do: [RefusalList]
+//	GET /api/v1/token/{account}  with serve_token: true, the access_token of an account for other services,
+//	                           {"access_token": "...", "expires_in": seconds}; it is renewed before its end, so ask
+//	                           for it whenever it is needed
 //
 // Requests that name another host than this one are refused, so that a web page
 // cannot reach it by DNS rebinding; [Client] asks these questions.
@@ -37,11 +43,20 @@
 //
 // Turns are kept in a SQLite database (store: sqlite:./echostr.db) that one process
 // has at a time, or in memory (memory:). Every hour the server removes from the database what
-// is older than retention.bodies, and the rows that say that there was
-// a message after the longer of that and 7 days. What was erased, because a user
+// is older than retention.bodies, the rows that say that there was
+// a message after the longer of that and 7 days, and what handlers have remembered of a user
+// (echostr.Session) when its time has come. Answers that wait to be sent or fetched stay until
+// they do not. What was erased, because a user
 // has unsubscribed or by request, is gone from the database file and its
 // write-ahead log within a minute, or an hour if the file is large (many GB).
 // [Archive] and [EraseOffline] work without a server.
+//
+// # WeChat's API
+//
+// An account with an AppSecret has a wxapi.Client. If it is verified as well, its late answers go out by
+// it, from the outbox of package callback: what the error of a call means for the message is decided
+// here, by WeChat's errcode. A refusal that only the account's owner can change (AppSecret, whitelist)
+// is logged as an error, and keeps the account's messages back for ten minutes.
 //
 // # Metrics
 //
@@ -55,10 +70,18 @@
 //	echostr_pushes_aborted_total                pushes that outlived WeChat's cut
 //	echostr_push_deadline_misses_total          pushes neither finished within 4.6 s nor held for their retry (P5)
 //	echostr_pushes_refused_total{account,reason}
-//	echostr_answers_total{answer,way}           reply, fallback or success; on the first push of the message (push),
-//	                                            on a later one (retry), or ready after success was said (late)
+//	echostr_pushes_hold_denied_total            pushes that were not held for their retry, since hold_budget was spent or no retries come
+//	echostr_pushes_without_retry_total          held pushes after which WeChat did not push again
+//	echostr_answers_total{answer,way}           reply, fallback, success or placeholder; on the first push of the message (push),
+//	                                            on a later one (retry), or not on a push (late)
+//	echostr_tickets_total                       answers that were kept for the user to fetch
+//	echostr_ticket_fetches_total                messages of users that fetched an answer
+//	echostr_answers_undeliverable_total         answers that no way was left for
+//	echostr_outbox_sends_total{fate}            messages that the API was asked to send: done, later, refused, gone or unknown
+//	echostr_outbox_waiting                      gauge: answers that the API is to send
+//	echostr_outbox_oldest_seconds               gauge: how long the oldest of them has been ready
 //	echostr_answer_age_seconds                  histogram: from the first push of a message until its reply was written to a push
-//	echostr_answer_ambiguous_total              replies offered by a process that died, of which nobody knows whether they arrived (P4)
+//	echostr_answer_ambiguous_total              answers of which nobody knows whether they arrived: a process died, or the API did not say (P4)
 //	echostr_handler_starts_total
 //	echostr_handler_panics_total
 //	echostr_handler_errors_total                handlers that returned an error, or a reply that WeChat would not take
@@ -80,6 +103,18 @@
 //	echostr_handlers_abandoned                  gauge: handlers that hang beyond it
 //	echostr_ready                               gauge: 1 if pushes can be accepted
 //	echostr_build_info{version}                 gauge: 1
+//
+// for every account with an app_secret
+//
+//	echostr_api_calls_total{account}            calls of WeChat's API, those of tokens not counted
+//	echostr_api_calls_failed_total{account,outcome}  those of them that were refused, not_sent, or unknown: nobody knows
+//	                                            whether WeChat has carried them out
+//	echostr_api_refusals_total{account,code}    refusals by WeChat's errcode; 0 stands for codes that are not known
+//	echostr_api_paused{account}                 gauge: 1 while calls are kept back, since only the owner of the account can
+//	                                            change why they are refused (AppSecret, whitelist, rights)
+//	echostr_token_fetches_total{account}        how often WeChat was asked for an access token
+//	echostr_token_fetch_errors_total{account}   how often in vain
+//	echostr_token_conflicts_total{account}      tokens that died early again: another program fetches tokens, too
 //
 // and with a database
 //
@@ -111,6 +146,7 @@ import (
 	"github.com/echostr/echostr/callback"
 	"github.com/echostr/echostr/internal/config"
 	"github.com/echostr/echostr/store"
+	"github.com/echostr/echostr/wxapi"
 )
 
 // Config is the content of echostr.yaml, checked and with defaults filled in.
@@ -162,6 +198,8 @@ type Options struct {
 	// DrainTime is how long a Server that was told to stop goes on with what it
 	// has accepted. Defaults to 9 s, so that a process ends within 10 s.
 	DrainTime time.Duration
+
+	transport http.RoundTripper // to WeChat's API; tests have it in memory
 }
 
 // Server is a callback server with its store and its two listeners. Make one
@@ -172,9 +210,10 @@ type Server struct {
 	logger   *slog.Logger
 	store    store.Store
 	callback *callback.Server
+	clients  map[string]*wxapi.Client // of WeChat's API, by the names of their accounts
 	token    string
 
-	janitor     *janitor // of a database; nil in memory
+	janitor     *janitor
 	stopJanitor func()
 
 	listener      net.Listener
@@ -214,6 +253,9 @@ func New(cfg *Config, opts *Options) (_ *Server, err error) {
 			continue // none is needed
 		}
 		s.logger.Warn("doubtful configuration", slog.String("what", w.Error()))
+	}
+	if err := s.makeClients(); err != nil {
+		return nil, err
 	}
 	if err := s.loadToken(); err != nil {
 		return nil, err
@@ -296,9 +338,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}()
 	go func() { failed <- admin.Serve(s.adminListener) }()
 
-	if s.janitor != nil {
-		s.startJanitor()
-	}
+	s.startJanitor()
 
 	var err error
 	select {

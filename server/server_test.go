@@ -20,6 +20,7 @@ import (
 
 	"github.com/echostr/echostr"
 	"github.com/echostr/echostr/callback"
+	"github.com/echostr/echostr/internal/bots"
 	"github.com/echostr/echostr/internal/config"
 	"github.com/echostr/echostr/internal/pipenet"
 	"github.com/echostr/echostr/simulator"
@@ -370,6 +371,16 @@ accounts:
     encoding_aes_key: %s
     mode: safe
     verified: true
+    app_secret: appsecret
+    late: hold
+    on_unknown: drop
+    placeholder: 请等 {link}
+    fetch_word: 取
+    ticket_life: 2h
+    hold_budget: 7
+    overlap: cancel
+    markdown: true
+    remove_thinking: true
     original_id: gh_0123456789ab
     previous_token: z8Qw3rTy6UiOp1AsDf4GhJk7LzXc0Vb3
     previous_encoding_aes_key: bbcdefghijklmnopqrstuvwxyz0123456789ABCDEFG
@@ -384,15 +395,59 @@ accounts:
 `, testAppID, testToken, testKey, until.Format(time.RFC3339)))
 	mine := echostr.NewRouter()
 	s := &Server{cfg: cfg, opts: Options{Handler: mine}}
+	if err := s.makeClients(); err != nil {
+		t.Fatal(err)
+	}
 	want := callback.Account{
-		Name: "shop", AppID: testAppID, Token: testToken, EncodingAESKey: testKey, Mode: callback.Safe, Verified: true,
+		Name: "shop", AppID: testAppID, Token: testToken, EncodingAESKey: testKey, Mode: callback.Safe,
+		API: customerService{s.clients["shop"], "shop", nil}, Late: callback.LateHold, DropUnknown: true, Placeholder: "请等 {link}", FetchWord: "取",
+		TicketLife: 2 * time.Hour, HoldBudget: 7, Overlap: callback.Cancel, Markdown: true, RemoveThinking: true,
 		Handler: mine, OriginalID: "gh_0123456789ab", PreviousToken: "z8Qw3rTy6UiOp1AsDf4GhJk7LzXc0Vb3",
 		PreviousEncodingAESKey: "bbcdefghijklmnopqrstuvwxyz0123456789ABCDEFG", PreviousUntil: until,
 		HandlerTimeout: 90 * time.Second, Freshness: 7 * time.Minute, BodyLimit: 64 << 10,
 		AllowWeakToken: true, Once: true, BindSignature: true, Fallback: "请稍后", KeepUnsubscribed: true,
 	}
-	if diff := cmp.Diff([]callback.Account{want}, s.accounts(), cmp.Comparer(func(a, b *echostr.Router) bool { return a == b })); diff != "" {
+	same := cmp.Options{cmp.Comparer(func(a, b *echostr.Router) bool { return a == b }), cmp.Comparer(func(a, b customerService) bool { return a == b })}
+	if diff := cmp.Diff([]callback.Account{want}, s.accounts(), same); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func TestWords(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[config.Late]callback.Late{"": 0, "api": callback.LateAPI, "hold": callback.LateHold, "ticket": callback.LateTicket} {
+		if got := late(in); got != want {
+			t.Errorf("late %q: %v", in, got)
+		}
+	}
+	for in, want := range map[config.Overlap]callback.Overlap{"": callback.Parallel, "parallel": callback.Parallel, "queue": callback.Queue, "cancel": callback.Cancel} {
+		if got := overlap(in); got != want {
+			t.Errorf("overlap %q: %v", in, got)
+		}
+	}
+}
+
+func TestAIAccount(t *testing.T) {
+	t.Parallel()
+	logger := slog.New(slog.DiscardHandler)
+	cfg := load(t, strings.Replace(testYAML, "bot: demo", `bot: ai
+    remove_thinking: false
+    ai: {base_url: "http://127.0.0.1:11434/v1", model: qwen3, api_key: k, system_prompt: 简短, memory_turns: 0, memory_life: 1h, max_tokens: 9, timeout: 2m}`, 1))
+	want := bots.AIConfig{
+		BaseURL: "http://127.0.0.1:11434/v1", Model: "qwen3", APIKey: config.NewSecret("k"), SystemPrompt: "简短", MemoryTurns: -1,
+		MemoryLife: time.Hour, MaxTokens: 9, Timeout: 2 * time.Minute, KeepThinking: true, Logger: logger,
+	}
+	got := aiConfig(&cfg.Accounts[0], logger)
+	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b *slog.Logger) bool { return a == b })); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	cfg.Accounts[0].AI.MemoryTurns, cfg.Accounts[0].RemoveThinking = 7, true
+	if got := aiConfig(&cfg.Accounts[0], logger); got.MemoryTurns != 7 || got.KeepThinking {
+		t.Errorf("%+v", got)
+	}
+	s := &Server{cfg: cfg, logger: logger}
+	if a := s.accounts()[0]; a.Handler == nil || !a.Markdown || !a.RemoveThinking {
+		t.Errorf("%+v", a)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/echostr/echostr/internal/config"
 	"github.com/echostr/echostr/store"
 	"github.com/echostr/echostr/store/memory"
+	"github.com/echostr/echostr/store/postgres"
 	"github.com/echostr/echostr/store/sqlite"
 )
 
@@ -18,7 +19,7 @@ import (
 // own it always has the same name, so that each start replaces the node of
 // the last one, which is dead: the lock of the file proves it.
 func (s *Server) nodeID() string {
-	if s.janitor != nil {
+	if s.cfg.Database() != "" {
 		return "echostr"
 	}
 	return "" // a random one
@@ -27,8 +28,18 @@ func (s *Server) nodeID() string {
 // openStore opens the store that the configuration names. It waits for another
 // process to release a database until the deadline.
 func (s *Server) openStore(deadline time.Time) error {
+	if dsn := s.cfg.Postgres(); dsn != "" {
+		db, err := postgres.Open(context.Background(), postgres.Config{DSN: dsn, Logger: s.logger})
+		if err != nil {
+			return openError(err)
+		}
+		s.store = db
+		s.janitor = newJanitor(db, time.Duration(s.cfg.Retention.Bodies), s.logger)
+		return nil
+	}
 	if s.cfg.Database() == "" {
 		s.store = memory.New(memory.Config{})
+		s.janitor = newJanitor(s.store, time.Duration(s.cfg.Retention.Bodies), s.logger)
 		s.logger.Info("messages are kept in memory: 20 minutes, and no longer than this process runs")
 		if time.Duration(s.cfg.Retention.Bodies) != defaultRetention {
 			s.logger.Warn("retention.bodies has no effect with the store memory:, which keeps nothing for longer than 20 minutes")
@@ -68,7 +79,7 @@ func openError(err error) error {
 		return err
 	case errors.Is(err, store.ErrBroken):
 		return fmt.Errorf("%w: %w", ErrFatal, err)
-	case errors.Is(err, sqlite.ErrUnusable):
+	case errors.Is(err, sqlite.ErrUnusable), errors.Is(err, postgres.ErrUnusable):
 		return unusableError{err}
 	}
 	return fmt.Errorf("open the store: %w", err)
@@ -98,9 +109,6 @@ func (s *Server) joinStore() (err error) {
 
 // callbackStore is the store as the callback sees it.
 func (s *Server) callbackStore() store.Store {
-	if s.janitor == nil {
-		return s.store
-	}
 	return watched{s.store, s.janitor}
 }
 
@@ -135,8 +143,12 @@ type unusableError struct{ error }
 func (e unusableError) Unwrap() []error { return []error{ErrConfig, e.error} }
 
 // CheckStore says what is wrong with the place that a configuration names for its
-// database, without making the file or changing it. The error wraps [ErrConfig].
+// database, without making the file or changing it. The error wraps [ErrConfig], unless the
+// server of the database cannot be reached now.
 func CheckStore(cfg *Config) error {
+	if dsn := cfg.Postgres(); dsn != "" {
+		return openError(postgres.Check(context.Background(), postgres.Config{DSN: dsn, Logger: slog.New(slog.DiscardHandler)}))
+	}
 	if cfg.Database() == "" {
 		return nil
 	}

@@ -48,6 +48,9 @@ func (c *accountNewCommand) Run(term *terminal) error {
     mode: %s
     verified: %v
 `, c.Name, appID, token, key, c.Mode, c.Verified)
+	if c.Verified {
+		fmt.Fprintf(term.out, "    app_secret: %s      # 改成 开发者密码(AppSecret)：put yours here\n", config.PlaceholderAppSecret)
+	}
 	if c.Bot != "none" {
 		fmt.Fprintf(term.out, "    bot: %s\n", c.Bot)
 	}
@@ -64,6 +67,9 @@ func (c *accountNewCommand) Run(term *terminal) error {
 	facts.write(w)
 	if c.AppID == "" {
 		fmt.Fprintf(w, "\n   and copy 开发者ID(AppID) from there into app_id.\n")
+	}
+	if c.Verified {
+		fmt.Fprintf(w, "\n   and copy 开发者密码(AppSecret) from there into app_secret: late answers go out by the customer-service API (客服消息), which needs it. Put this server's address into IP白名单 there.\n")
 	}
 	fmt.Fprintf(w, "\n3. Save there while the server runs: WeChat checks the URL at once (提交), then switch it on (启用).\n")
 	return nil

@@ -123,7 +123,10 @@ func withDatabase(path string, term *terminal) (*config.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Database() == "" {
+	switch {
+	case cfg.Postgres() != "":
+		return nil, fmt.Errorf("%w: the store of this configuration is a PostgreSQL database; back it up with pg_dump, or as its server is backed up, and restore it with pg_restore, as \"Several nodes\" in docs/configuration.md says", server.ErrConfig)
+	case cfg.Database() == "":
 		return nil, fmt.Errorf("%w: the store of this configuration is memory:, which has no file; only sqlite: can be backed up", server.ErrConfig)
 	}
 	return cfg, nil

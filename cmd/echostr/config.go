@@ -17,7 +17,9 @@ type configCheckCommand struct {
 	File string `arg:"" optional:"" default:"${default_config}" help:"The configuration (${default}; without that file, accounts may stand in the environment)."`
 }
 
-func (c *configCheckCommand) Help() string { return "Exit codes: 0 it is good, 78 it is not." }
+func (c *configCheckCommand) Help() string {
+	return "Exit codes: 0 it is good, 78 it is not, 1 the server of its database cannot be reached to be looked at."
+}
 
 func (c *configCheckCommand) Run(term *terminal) error {
 	cfg, path, err := loadConfig(c.File, term.env)
@@ -54,7 +56,10 @@ func (c *configCheckCommand) Run(term *terminal) error {
 // keeps says where a configuration keeps messages.
 func keeps(cfg *config.Config) string {
 	path := cfg.Database()
-	if path == "" {
+	switch {
+	case cfg.Postgres() != "":
+		return "Messages are kept in " + cfg.Store.String() + ", which any number of nodes share."
+	case path == "":
 		return "Messages are kept in memory, no longer than the process runs."
 	}
 	info, err := os.Stat(path)

@@ -26,7 +26,6 @@ type devCommand struct {
 	Admin    string `default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"The operator's listener (${default}), likewise."`
 	Bot      string `enum:"demo,sample" default:"demo" placeholder:"BOT" help:"demo or sample (${default})."`
 	Mode     string `enum:"plain,compatible,safe" default:"plain" placeholder:"MODE" help:"plain, compatible or safe (${default})."`
-	Verified bool   `help:"A verified service account (已认证服务号), which has the customer-service API (客服消息): late answers are not held but follow after success."`
 	LogLevel string `enum:"debug,info,warn,error" default:"debug" placeholder:"LEVEL" help:"debug, info, warn or error (${default})."`
 
 	Simulator bool   `default:"true" negatable:"" help:"Have a page with a phone to talk to the bot with. --no-simulator leaves it out." group:"simulator"`
@@ -35,9 +34,11 @@ type devCommand struct {
 }
 
 func (c *devCommand) Help() string {
-	return `The account's token and keys are known to everybody, so it listens on this machine only. The page has a phone, with the server already connected, and the wire beside it. Messages are kept in dev.db in this user's cache folder, for 30 days: echostr turn ls still lists those of yesterday.
+	return `There are two accounts, and the page has a phone for each, with the server already connected, and the wire beside it. dev is a verified service account (已认证服务号): an answer that is late follows by the customer-service API (客服消息). dev-sub is an unverified subscription account (未认证订阅号), which has no such API: pushes are held for WeChat's retries, and an answer that is later still is kept until the user fetches it. Without the page there is no API, so dev is like dev-sub.
 
-Commands of the demo bot: 帮助, 慢 8 (answers after 8 seconds), 错误 (fails), 崩溃 (panics), 长 3000 (a long text), 图文 (an article).`
+The accounts' token and keys are known to everybody, so it listens on this machine only. Messages are kept in dev.db in this user's cache folder, for 30 days: echostr turn ls still lists those of yesterday.
+
+Commands of the demo bot: 帮助, 慢 8 (answers after 8 seconds), 想 20 (writes for 20 seconds), 长 3000 (a long text), 图文 (an article), 记 文字 (remembers), 错误 (fails), 崩溃 (panics).`
 }
 
 func (c *devCommand) Run(ctx context.Context, term *terminal) (err error) {
@@ -52,15 +53,19 @@ func (c *devCommand) Run(ctx context.Context, term *terminal) (err error) {
 	cfg := config.Development()
 	cfg.Listen, cfg.Admin = c.Listen, c.Admin
 	cfg.Log.Level = config.LogLevel(c.LogLevel)
-	a := &cfg.Accounts[0]
-	a.Bot, a.Mode, a.Verified = config.Bot(c.Bot), config.Mode(c.Mode), c.Verified
-	a.OriginalID = "" // captured pushes of any account are welcome
+	for i := range cfg.Accounts {
+		a := &cfg.Accounts[i]
+		a.Bot, a.Mode = config.Bot(c.Bot), config.Mode(c.Mode)
+		a.OriginalID = ""                      // captured pushes of any account are welcome
+		a.Verified = a.Verified && c.Simulator // WeChat itself knows no such account
+	}
 	var w *world
 	if c.Simulator {
 		if w, err = c.open(term, c.Page, dialHere); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, w.close()) }()
+		cfg.APIBaseURL = w.URL
 	}
 	tokenFile := devTokenFile()
 	logger, begin := afterBanner(server.NewLogger(term.err, cfg.Log))
@@ -76,7 +81,7 @@ func (c *devCommand) Run(ctx context.Context, term *terminal) (err error) {
 	defer remove()
 	state := devState{
 		PID:       os.Getpid(),
-		URL:       "http://" + srv.Addr().String() + callback.PathPrefix + a.Name,
+		URL:       accountURL(srv, &cfg.Accounts[0]),
 		Mode:      c.Mode,
 		Admin:     srv.AdminAddr().String(),
 		TokenFile: tokenFile,
@@ -86,8 +91,10 @@ func (c *devCommand) Run(ctx context.Context, term *terminal) (err error) {
 	}
 	defer state.remove()
 	if w != nil {
-		if err := w.add(c.account(cfg, state), c.Users); err != nil {
-			return err
+		for i := range cfg.Accounts {
+			if _, err := w.add(official(&cfg.Accounts[i], accountURL(srv, &cfg.Accounts[i])), c.Users); err != nil {
+				return err
+			}
 		}
 		w.serve(ctx)
 		fmt.Fprintf(term.out, "\n  %s   ← open this (在浏览器中打开)\n\n", w.URL)
@@ -97,29 +104,34 @@ func (c *devCommand) Run(ctx context.Context, term *terminal) (err error) {
 	if instead != nil {
 		fmt.Fprintf(term.out, "%v\nSo messages are kept in a temporary file, which is removed at the end (消息保存在临时文件中，退出时删除).\n", instead)
 	}
+	other := accountURL(srv, &cfg.Accounts[1])
 	if w != nil {
-		c.facts(term, cfg, state, w)
+		c.facts(term, cfg, state, other, w)
 	} else {
-		c.welcome(term, cfg, state)
+		c.welcome(term, cfg, state, other)
 	}
 	begin()
 	return srv.Run(ctx)
 }
 
-// account is the development account as WeChat knows it.
-func (c *devCommand) account(cfg *config.Config, state devState) simulator.OfficialConfig {
-	a := &cfg.Accounts[0]
-	account := simulator.OfficialConfig{
+// accountURL is where an account is pushed to.
+func accountURL(srv *server.Server, a *config.Account) string {
+	return "http://" + srv.Addr().String() + callback.PathPrefix + a.Name
+}
+
+// official is a development account as WeChat knows it.
+func official(a *config.Account, url string) simulator.OfficialConfig {
+	o := simulator.OfficialConfig{
 		Account: simulator.Account{
-			URL: state.URL, Token: a.Token.Reveal(), Mode: simulator.Mode(a.Mode),
-			AppID: a.AppID, EncodingAESKey: a.EncodingAESKey.Reveal(), OriginalID: config.DevelopmentOriginalID,
+			URL: url, Token: a.Token.Reveal(), Mode: simulator.Mode(a.Mode),
+			AppID: a.AppID, EncodingAESKey: a.EncodingAESKey.Reveal(), OriginalID: config.DevelopmentSubOriginalID,
 		},
-		Name: "开发账号", AppSecret: config.DevelopmentAppSecret, Verified: a.Verified,
+		Name: "开发订阅号", AppSecret: a.AppSecret.Reveal(), Verified: a.Verified,
 	}
 	if a.Verified {
-		account.Kind = simulator.Service
+		o.Name, o.Kind, o.Account.OriginalID = "开发服务号", simulator.Service, config.DevelopmentOriginalID
 	}
-	return account
+	return o
 }
 
 // startServer makes the server with its database. One that cannot be used, perhaps because another
@@ -127,7 +139,7 @@ func (c *devCommand) account(cfg *config.Config, state devState) simulator.Offic
 // remove removes.
 func (c *devCommand) startServer(cfg *config.Config, opts *server.Options) (srv *server.Server, instead error, remove func(), err error) {
 	if instead = os.MkdirAll(userDir(), 0o700); instead == nil {
-		cfg.Store = "sqlite:" + devDatabase()
+		cfg.Store = config.Store("sqlite:" + devDatabase())
 		if srv, err = server.New(cfg, opts); !errors.Is(err, sqlite.ErrUnusable) {
 			return srv, nil, func() {}, err
 		}
@@ -138,7 +150,7 @@ func (c *devCommand) startServer(cfg *config.Config, opts *server.Options) (srv 
 		return nil, nil, nil, fmt.Errorf("there is no place for a temporary database: %w; set TMPDIR to a folder that this user can write into", err)
 	}
 	remove = func() { os.RemoveAll(dir) }
-	cfg.Store = "sqlite:" + filepath.Join(dir, "dev.db")
+	cfg.Store = config.Store("sqlite:" + filepath.Join(dir, "dev.db"))
 	if srv, err = server.New(cfg, opts); err != nil {
 		remove()
 	}
@@ -183,15 +195,17 @@ func (p patient) WithGroup(name string) slog.Handler {
 }
 
 // facts says what there is beside the page.
-func (c *devCommand) facts(term *terminal, cfg *config.Config, state devState, w *world) {
-	a := &cfg.Accounts[0]
+func (c *devCommand) facts(term *terminal, cfg *config.Config, state devState, other string, w *world) {
+	a, b := &cfg.Accounts[0], &cfg.Accounts[1]
 	facts := newTable()
 	facts.add("  URL (服务器地址)", state.URL)
+	facts.add("    of the subscription account (订阅号)", other)
 	facts.add("  Token (令牌)", a.Token.Reveal())
 	if c.Mode != defaultMode {
 		facts.add("  EncodingAESKey (消息加解密密钥)", a.EncodingAESKey.Reveal())
 	}
-	facts.add("  AppID, AppSecret", a.AppID+", "+config.DevelopmentAppSecret)
+	facts.add("  AppID, AppSecret", a.AppID+", "+a.AppSecret.Reveal())
+	facts.add("    of the subscription account (订阅号)", b.AppID+", "+b.AppSecret.Reveal())
 	facts.add("  API (接口地址)", w.URL+"   in place of https://api.weixin.qq.com")
 	facts.add("  Admin (管理端口)", "http://"+state.Admin)
 	facts.add("  Database (数据库)", cfg.Database())
@@ -212,20 +226,17 @@ func (c *devCommand) push(state devState) string {
 }
 
 // welcome says what there is when there is no page.
-func (c *devCommand) welcome(term *terminal, cfg *config.Config, state devState) {
+func (c *devCommand) welcome(term *terminal, cfg *config.Config, state devState, other string) {
 	a := &cfg.Accounts[0]
 	push := c.push(state)
-	slow := "answered on the second push (第二次推送时回复)"
-	if c.Verified {
-		slow = "too late for a push (超过被动回复的时间)"
-	}
 	w := term.out
-	fmt.Fprintf(w, "\nA development account (开发账号) with the %s bot.\n\n", c.Bot)
+	fmt.Fprintf(w, "\nTwo development accounts (开发账号) with the %s bot.\n\n", c.Bot)
 	facts := newTable()
 	facts.add("  URL (服务器地址)", state.URL)
+	facts.add("    of the other account (另一个账号)", other)
 	facts.add("  Token (令牌)", a.Token.Reveal())
 	facts.add("  EncodingAESKey (消息加解密密钥)", a.EncodingAESKey.Reveal())
-	facts.add("  AppID (开发者ID)", a.AppID)
+	facts.add("  AppID (开发者ID)", a.AppID+", "+cfg.Accounts[1].AppID)
 	facts.add("  Mode (消息加解密方式)", modeName(c.Mode))
 	facts.add("  Admin (管理端口)", "http://"+state.Admin)
 	facts.add("  Database (数据库)", cfg.Database())
@@ -239,7 +250,7 @@ func (c *devCommand) welcome(term *terminal, cfg *config.Config, state devState)
 	}
 	try(push+" text 你好", "")
 	if c.Bot == "demo" {
-		try(push+` text "慢 8"`, slow)
+		try(push+` text "慢 8"`, "answered on the second push (第二次推送时回复)")
 	}
 	try(push+" subscribe --scene 123123", "followed by a QR code (扫码关注)")
 	try(programName()+" turn ls", "what has arrived (收到的消息)")

@@ -31,7 +31,14 @@ func pushed(t *testing.T, env []string, args ...string) (reportJSON, error) {
 	return r, err
 }
 
-// TestDevHolds is the promise of the README: `echostr dev`, then `echostr push`.
+// Where `echostr dev` says that its accounts are pushed to.
+const (
+	devURL    = `服务器地址\) +(http://\S+)\n`
+	devSubURL = `订阅号\) +(http://\S+)\n`
+)
+
+// TestDevHolds starts `echostr dev`, and then `echostr push`: the subscription account holds pushes
+// until the answer is there, and the service account answers success and later.
 func TestDevHolds(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -39,15 +46,15 @@ func TestDevHolds(t *testing.T) {
 	}
 	env := []string{"XDG_CACHE_HOME=" + t.TempDir(), "HOME=" + t.TempDir()}
 	dev := launch(t, env, binary(t, "echostr"), "dev")
-	dev.waitFor(t, `服务器地址\) +(http://\S+)\n`)
+	subscription := dev.waitFor(t, devSubURL)
 	second := launch(t, append(env, "XDG_CACHE_HOME="+t.TempDir(), "HOME="+t.TempDir()), binary(t, "echostr"), "dev")
-	second.waitFor(t, `服务器地址\) +(http://\S+)\n`) // on the next free ports
+	second.waitFor(t, devURL) // on the next free ports
 
 	var wg sync.WaitGroup
 	for seconds, push := range map[int]int{3: 1, 8: 2, 12: 3} {
 		wg.Go(func() {
 			begin := time.Now()
-			r, err := pushed(t, env, "text", fmt.Sprintf("慢 %d", seconds))
+			r, err := pushed(t, env, "--url", subscription, "text", fmt.Sprintf("慢 %d", seconds))
 			took := time.Since(begin).Seconds()
 			// A slow machine may need one push more, and never one less.
 			if err != nil || r.Sees != "reply" || r.Reply.Content != fmt.Sprintf("等了 %d 秒", seconds) || len(r.Pushes) < push {
@@ -58,10 +65,16 @@ func TestDevHolds(t *testing.T) {
 			}
 		})
 	}
-	wg.Go(func() { // longer than three pushes: no fault notice
-		r, err := pushed(t, env, "text", "慢 18")
-		if err != nil || r.Sees != "nothing" || len(r.Pushes) != 3 {
+	wg.Go(func() { // longer than three pushes: no fault notice, but a placeholder with a link
+		r, err := pushed(t, env, "--url", subscription, "text", "慢 18")
+		if err != nil || r.Sees != "reply" || !strings.Contains(r.Reply.Content, "weixin://bizmsgmenu?") || len(r.Pushes) != 3 {
 			t.Errorf("慢 18: %+v, %v", r, err)
+		}
+	})
+	wg.Go(func() { // the service account is the one that is pushed to without --url
+		r, err := pushed(t, env, "text", "慢 8")
+		if err != nil || r.Sees != "nothing" || len(r.Pushes) != 1 {
+			t.Errorf("慢 8 with the customer-service API: %+v, %v", r, err)
 		}
 	})
 	wg.Wait()
@@ -70,13 +83,13 @@ func TestDevHolds(t *testing.T) {
 	}
 }
 
-// startDevProcess starts `echostr dev` on free ports. push sends a text once and is as patient as
+// startDevProcess starts `echostr dev` on free ports. push writes to the account that holds pushes: it sends a text once and is as patient as
 // timeout; open waits until so many pushes are open.
 func startDevProcess(t *testing.T) (dev *process, push func(ctx context.Context, text string, timeout time.Duration) *simulator.Report, open func(n int)) {
 	t.Helper()
 	env := []string{"XDG_CACHE_HOME=" + t.TempDir(), "HOME=" + t.TempDir()}
 	dev = launch(t, env, binary(t, "echostr"), "dev", "--listen=127.0.0.1:0", "--admin=127.0.0.1:0", "--page=127.0.0.1:0")
-	account := simulator.Account{URL: dev.waitFor(t, `服务器地址\) +(http://\S+)\n`), Token: config.DevelopmentToken, Mode: simulator.Plain}
+	account := simulator.Account{URL: dev.waitFor(t, devSubURL), Token: config.DevelopmentToken, Mode: simulator.Plain}
 	admin := dev.waitFor(t, `管理端口\) +(http://\S+)\n`)
 	push = func(ctx context.Context, text string, timeout time.Duration) *simulator.Report {
 		w, err := simulator.New(simulator.Config{Account: account, Rules: simulator.Rules{Timeout: timeout, Pushes: 1}})

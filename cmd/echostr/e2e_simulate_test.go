@@ -227,39 +227,80 @@ func TestSimulateWrong(t *testing.T) {
 	}
 }
 
-// TestDevPage talks to the bot of `echostr dev` by its page.
+// TestDevPage talks to both accounts of `echostr dev` by its page: one answers late by the API,
+// the other on a later push.
 func TestDevPage(t *testing.T) {
 	t.Parallel()
-	env := []string{"XDG_CACHE_HOME=" + t.TempDir(), "HOME=" + t.TempDir()}
+	if testing.Short() {
+		t.Skip("NOT TESTED with -short: answers after 6 real seconds")
+	}
 	busy, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer busy.Close()
+	t.Cleanup(func() { busy.Close() })
 	for _, mode := range []string{"plain", "safe"} {
-		dev := launch(t, env, binary(t, "echostr"), "dev", "--mode", mode, "--verified", "--listen=127.0.0.1:0", "--admin=127.0.0.1:0", "--page="+busy.Addr().String())
-		base := dev.waitFor(t, `^\s*(http://\S+) +← `)
-		if base == "http://"+busy.Addr().String() {
-			t.Errorf("it took %s, which is busy", base)
-		}
-		dev.waitFor(t, `(Ctrl-C stops)`)
-		token := accessToken(t, base, config.DevelopmentAppID, config.DevelopmentAppSecret)
-		var users struct{ Data struct{ OpenID []string } }
-		fetch(t, "GET", base+"/cgi-bin/user/get?access_token="+token, "", &users)
-		fetch(t, "POST", base+"/api/act", `{"account":"`+config.DevelopmentAppID+`","user":"`+users.Data.OpenID[0]+`","action":"text","text":"你好"}`, nil)
-		for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
-			var state any
-			text := fetch(t, "GET", base+"/api/state", "", &state)
-			if strings.Contains(text, `"way":"passive"`) {
-				break
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			env := []string{"XDG_CACHE_HOME=" + t.TempDir(), "HOME=" + t.TempDir()}
+			dev := launch(t, env, binary(t, "echostr"), "dev", "--mode", mode, "--listen=127.0.0.1:0", "--admin=127.0.0.1:0", "--page="+busy.Addr().String())
+			base := dev.waitFor(t, `^\s*(http://\S+) +← `)
+			if base == "http://"+busy.Addr().String() {
+				t.Errorf("it took %s, which is busy", base)
 			}
-			if time.Now().After(deadline) {
-				t.Fatalf("%s: no answer in\n%s", mode, text)
+			dev.waitFor(t, `(Ctrl-C stops)`)
+			accounts := []struct{ appID, secret, way, openID string }{
+				{appID: config.DevelopmentAppID, secret: config.DevelopmentAppSecret, way: "api"},
+				{appID: config.DevelopmentSubAppID, secret: config.DevelopmentSubAppSecret, way: "passive"},
 			}
-		}
-		if code := dev.terminate(t); code != 0 {
-			t.Errorf("%s: exit code %d", mode, code)
-		}
+			// However slow the machine is, no push of the first is cut.
+			fetch(t, "PUT", base+"/api/rules", `{"account":"`+config.DevelopmentAppID+`","rules":{"timeout":20000,"pushes":3}}`, nil)
+			for i := range accounts {
+				a := &accounts[i]
+				accessToken(t, base, a.appID, a.secret) // its secret is the one that is printed
+				var state struct {
+					Users []struct{ OpenID, Account string }
+				}
+				text := fetch(t, "GET", base+"/api/state", "", &state)
+				for _, u := range slices.Backward(state.Users) {
+					if u.Account == a.appID {
+						a.openID = u.OpenID
+					}
+				}
+				if a.openID == "" {
+					t.Fatalf("%s has no users in\n%s", a.appID, text)
+				}
+				for _, text := range []string{"慢 6", "你好"} {
+					fetch(t, "POST", base+"/api/act", `{"account":"`+a.appID+`","user":"`+a.openID+`","action":"text","text":"`+text+`"}`, nil)
+				}
+			}
+			for _, a := range accounts {
+				for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+					var state struct {
+						Chats map[string][]struct{ Text, Way string }
+					}
+					text := fetch(t, "GET", base+"/api/state", "", &state)
+					ways := map[string]string{}
+					for _, b := range state.Chats[a.openID] {
+						if b.Way != "" {
+							ways[b.Text] = b.Way
+						}
+					}
+					if len(ways) == 2 {
+						if ways["你好"] != "passive" || ways["等了 6 秒"] != a.way {
+							t.Errorf("%s: the answers came by %v, want the late one by %s", a.appID, ways, a.way)
+						}
+						break
+					}
+					if time.Now().After(deadline) {
+						t.Fatalf("%s: there are not two answers in\n%s", a.appID, text)
+					}
+				}
+			}
+			if code := dev.terminate(t); code != 0 {
+				t.Errorf("exit code %d", code)
+			}
+		})
 	}
 }
 

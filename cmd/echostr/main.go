@@ -29,6 +29,7 @@ import (
 	"github.com/echostr/echostr/internal/config"
 	"github.com/echostr/echostr/internal/tty"
 	"github.com/echostr/echostr/server"
+	"github.com/echostr/echostr/store/postgres"
 	"github.com/echostr/echostr/store/sqlite"
 )
 
@@ -74,6 +75,7 @@ type command struct {
 	Decode   decodeCommand   `cmd:"" help:"Print a captured push or reply as JSON, verified and opened if it is encrypted."`
 	Account  accountCommand  `cmd:"" help:"Make the configuration of a new account."`
 	Turn     turnCommand     `cmd:"" help:"Look at the messages of a server, or of its database."`
+	Outbox   outboxCommand   `cmd:"" help:"Look at answers that have not reached their users yet: on their way by the API, or kept to be fetched."`
 	Refusals refusalsCommand `cmd:"" help:"List what a running server has refused, and what to do: why WeChat says Token 验证失败."`
 	Erase    eraseCommand    `cmd:"" help:"Erase what a user has sent."`
 	Backup   backupCommand   `cmd:"" help:"Copy the database, while the server runs or not."`
@@ -184,7 +186,7 @@ func (t *terminal) report(err error) int {
 		return exitUsage
 	}
 	switch {
-	case errors.Is(err, server.ErrConfig), errors.Is(err, sqlite.ErrUnusable):
+	case errors.Is(err, server.ErrConfig), errors.Is(err, sqlite.ErrUnusable), errors.Is(err, postgres.ErrUnusable):
 		return exitConfig
 	case errors.Is(err, server.ErrFatal):
 		return exitFatal

@@ -116,7 +116,7 @@ func TestUsage(t *testing.T) {
 		{"turn show abc", "too short"},
 		{"turn ls --state lost", "running, answered"},
 		{"turn ls --limit 0", "--limit"},
-		{"turn ls --delivery lost", "none, offered, written, late or assumed"},
+		{"turn ls --delivery lost", "none, offered, written, late, assumed, sending, sent, ticket, fetched or undeliverable"},
 		{"restore b.db --sha256 abc", "64 hexadecimal digits"},
 		{"refusals now", "`echostr refusals --help`"},
 		{"account new shop --bot parrot", "--bot"},
@@ -206,8 +206,11 @@ func TestAccountNew(t *testing.T) {
 		}
 		a := cfg.Accounts[0]
 		token, key := a.Token.Reveal(), a.EncodingAESKey.Reveal()
-		if len(token) != 32 || token[0] != 'z' || len(key) != 43 || seen[token] || seen[key] || a.Mode != "compatible" || !a.Verified || len(cfg.Warnings) > 0 {
+		if len(token) != 32 || token[0] != 'z' || len(key) != 43 || seen[token] || seen[key] || a.Mode != "compatible" || !a.Verified {
 			t.Fatalf("%+v\n%s", a, got.out)
+		}
+		if len(cfg.Warnings) != 1 || cfg.Warnings[0].Path != "accounts[0].app_secret" || !strings.Contains(got.err, "AppSecret") {
+			t.Fatalf("%v; the AppSecret is to be put in\n%s", cfg.Warnings, got.err)
 		}
 		seen[token], seen[key] = true, true
 		for _, s := range []string{token, key} {
@@ -375,9 +378,15 @@ func TestMoment(t *testing.T) {
 
 func TestWays(t *testing.T) {
 	t.Parallel()
-	for delivery, want := range map[store.Delivery]string{
-		store.Undelivered: "none", store.Offered: "may not have got it", store.Written: "written to push 2", store.Late: "no push gets it", store.Assumed: "taken as delivered",
-	} {
+	ways := map[store.Delivery]string{
+		store.Undelivered: "none", store.Offered: "may not have got it", store.Written: "written to push 2", store.Late: "waits to be sent", store.Assumed: "taken as delivered",
+		store.Sending: "being sent", store.Sent: "sent by the API", store.Ticket: "to fetch", store.Fetched: "fetched", store.Undeliverable: "no way is left",
+	}
+	for _, delivery := range store.Deliveries() {
+		want, ok := ways[delivery]
+		if !ok {
+			t.Errorf("%v is not tested", delivery)
+		}
 		if got := wayOf(&server.Turn{Delivery: delivery.String(), OfferedTo: 2}); !strings.Contains(got, want) {
 			t.Errorf("%v: %q, want %q", delivery, got, want)
 		}

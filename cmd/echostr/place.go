@@ -37,10 +37,14 @@ type place struct {
 	cfg              *config.Config // its configuration, or at least its store; may be nil
 }
 
-// database is the file that the server at p keeps, if it is there.
+// database is the file that the server at p keeps, if it is there, or the address of the database that it
+// shares with others.
 func (p place) database() string {
-	if p.cfg == nil {
+	switch {
+	case p.cfg == nil:
 		return ""
+	case p.cfg.Postgres() != "":
+		return p.cfg.Store.String()
 	}
 	path := p.cfg.Database()
 	if info, err := os.Stat(path); path == "" || err != nil || info.Size() == 0 {
@@ -128,7 +132,7 @@ func (c *target) places(term *terminal) ([]place, error) {
 		return list, nil
 	}
 	dev := config.Development()
-	dev.Store = "sqlite:" + devDatabase()
+	dev.Store = config.Store("sqlite:" + devDatabase())
 	guess := func(p place) {
 		p.guessed, p.cfg = true, dev
 		for _, known := range list {

@@ -57,31 +57,31 @@ func (c *simulateCommand) Run(ctx context.Context, term *terminal) error {
 	if err != nil {
 		return err
 	}
-	if err := w.add(simulator.OfficialConfig{
+	official, err := w.add(simulator.OfficialConfig{
 		Account: simulator.Account{
 			URL: c.Callback, Token: c.Token, Mode: simulator.Mode(c.Mode),
 			AppID: c.AppID, EncodingAESKey: c.EncodingAESKey, OriginalID: c.OriginalID,
 		},
 		Kind: simulator.Kind(c.Kind), Verified: c.Verified, AppSecret: c.AppSecret, Recognition: c.Recognition,
-	}, c.Users); err != nil {
+	}, c.Users)
+	if err != nil {
 		w.discard()
 		return err
 	}
 	w.serve(ctx)
-	c.welcome(term, w)
-	check, err := w.official.Verify(ctx)
+	c.welcome(term, w, official.Config())
+	check, err := official.Verify(ctx)
 	if err == nil {
 		fmt.Fprintln(term.out, aboutCheck(check))
 		if check.Problem == "refused" {
-			go c.untilRunning(ctx, term.out, w.official)
+			go c.untilRunning(ctx, term.out, official)
 		}
 	}
 	<-ctx.Done()
 	return w.close()
 }
 
-func (c *simulateCommand) welcome(term *terminal, w *world) {
-	config := w.official.Config()
+func (c *simulateCommand) welcome(term *terminal, w *world, config simulator.OfficialConfig) {
 	out := term.out
 	fmt.Fprintf(out, "\n  %s   ← open this (在浏览器中打开)\n\n", w.URL)
 	facts := newTable()

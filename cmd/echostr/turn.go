@@ -33,7 +33,7 @@ type turnLsCommand struct {
 	Account  string   `placeholder:"NAME" help:"Of this account only."`
 	User     string   `placeholder:"OPENID" help:"Of this user only."`
 	State    []string `placeholder:"STATE" help:"running, answered, silent, failed, unparseable or erased; several with commas."`
-	Delivery []string `placeholder:"WAY" help:"What became of the answer: none, offered, written, late or assumed; several with commas."`
+	Delivery []string `placeholder:"WAY" help:"What became of the answer: none, offered, written, late, sending, sent, ticket, fetched, assumed or undeliverable; several with commas."`
 	Since    string   `placeholder:"TIME" help:"Received at this time or later: an age such as 90s, 10m, 2h or 3d, or a time such as 18:00, 2026-03-01 or 2026-03-01T18:00."`
 	Until    string   `placeholder:"TIME" help:"Received before this time."`
 	Limit    int      `short:"n" default:"20" placeholder:"N" help:"At most so many (${default})."`
@@ -129,9 +129,8 @@ func (c *turnCommand) look(ctx context.Context, term *terminal, question func(so
 		return err
 	}
 	return c.ask(places, func(client *server.Client) error { return question(client) }, func(p place) error {
-		path := p.database()
-		fmt.Fprintf(term.err, "no server answers; reading %s\n", path)
-		db, err := server.OpenArchive(ctx, path)
+		fmt.Fprintf(term.err, "no server answers; reading %s\n", p.database())
+		db, err := server.OpenArchive(ctx, p.cfg)
 		if err != nil {
 			return err
 		}
@@ -171,11 +170,16 @@ func moment(flag, text string, now time.Time) (time.Time, error) {
 
 // Run shows one turn.
 func (c *turnShowCommand) Run(ctx context.Context, term *terminal, parent *command) error {
+	return c.show(ctx, term, &parent.Turn)
+}
+
+// show shows a turn of the server that t names.
+func (c *turnShowCommand) show(ctx context.Context, term *terminal, t *turnCommand) error {
 	if len(c.Key) < server.MinKey {
 		return usage("%q is too short for a key; copy it from `echostr turn ls`", c.Key)
 	}
 	var turn *server.Turn
-	err := parent.Turn.look(ctx, term, func(s source) (err error) {
+	err := t.look(ctx, term, func(s source) (err error) {
 		turn, err = s.Turn(ctx, c.Key)
 		return err
 	}, func(*config.Config) error { return nil })
@@ -209,6 +213,12 @@ func show(w io.Writer, turn *server.Turn) {
 	}
 	t.add("starts", fmt.Sprint(turn.Attempt))
 	t.add("delivery", wayOf(turn))
+	if turn.Pages > 1 {
+		t.add("pages read", pagesRead(turn))
+	}
+	if turn.Tries > 0 {
+		t.add("tries in vain", fmt.Sprintf("%d, of %d of which nobody knows what has become; the next one %s", turn.Tries, turn.Unknown, until(turn.Due, time.Now())))
+	}
 	for _, p := range turn.Pushes {
 		after := ""
 		if d := p.At.Sub(turn.ReceivedAt); d >= time.Millisecond {
@@ -227,6 +237,9 @@ func show(w io.Writer, turn *server.Turn) {
 	if body != "" {
 		fmt.Fprintf(w, "\nmessage (消息)\n%s\n", strings.TrimRight(tty.Printable(body), "\n"))
 	}
+	if turn.Placeholder != "" {
+		fmt.Fprintf(w, "\nplaceholder (占位回复)\n%s\n", strings.TrimRight(tty.Printable(turn.Placeholder), "\n"))
+	}
 	if turn.Reply != "" {
 		fmt.Fprintf(w, "\nreply (被动回复)\n%s\n", strings.TrimRight(tty.Printable(turn.Reply), "\n"))
 	}
@@ -240,9 +253,22 @@ func wayOf(turn *server.Turn) string {
 	case store.Written.String():
 		return fmt.Sprintf("written to push %d", turn.OfferedTo)
 	case store.Late.String():
-		return "late: success was said before there was an answer, so no push gets it"
+		if turn.State == store.Running {
+			return "late: success was said before there was an answer, so no push gets it; the API (客服消息) will bring it"
+		}
+		return "late: waits to be sent by the API (客服消息)"
+	case store.Sending.String():
+		return "being sent by the API (客服消息)"
+	case store.Sent.String():
+		return fmt.Sprintf("sent by the API (客服消息), in %s", messages(turn.Sent))
+	case store.Ticket.String():
+		return "ticket: kept for the user to fetch with the code " + turn.Code + ", until " + turn.Due.Local().Format("01-02 15:04")
+	case store.Fetched.String():
+		return "fetched by the user, or put ahead of a later answer"
+	case store.Undeliverable.String():
+		return "undeliverable: no way is left"
 	case store.Assumed.String():
-		return fmt.Sprintf("offered to push %d by a process that died, and taken as delivered, since no retry came", turn.OfferedTo)
+		return "taken as delivered, since nobody knows whether it arrived"
 	}
 	return turn.Delivery
 }

@@ -36,7 +36,6 @@ type worldFlags struct {
 // world is a running simulator: the page and WeChat's API at one address.
 type world struct {
 	platform *simulator.Platform
-	official *simulator.Official
 	URL      string
 
 	out      io.Writer // where close says what was recorded
@@ -46,7 +45,7 @@ type world struct {
 	record   *os.File
 }
 
-// open makes the simulator, listening and not serving yet, and without an account. It pushes
+// open makes the simulator, listening and not serving yet, and without accounts. It pushes
 // over connections that dial makes.
 func (f *worldFlags) open(term *terminal, address string, dial dialFunc) (*world, error) {
 	if err := checkPushes(f.Pushes); err != nil {
@@ -96,19 +95,18 @@ func (f *worldFlags) open(term *terminal, address string, dial dialFunc) (*world
 	return w, nil
 }
 
-// add makes the account, with its users.
-func (w *world) add(c simulator.OfficialConfig, users []string) error {
+// add makes an account, with its users.
+func (w *world) add(c simulator.OfficialConfig, users []string) (*simulator.Official, error) {
 	o, err := w.platform.Add(c)
 	if err != nil {
-		return usageError{withoutPackage(err)}
+		return nil, usageError{withoutPackage(err)}
 	}
-	w.official = o
 	for _, name := range users {
 		if name != "" {
 			o.AddFollower(name)
 		}
 	}
-	return nil
+	return o, nil
 }
 
 // discard takes back what open has done.

@@ -102,6 +102,10 @@ func TestImports(t *testing.T) {
 		{"internal/config: internal/limits only", never("internal/config"), func(p string) bool {
 			return ours(p) && !under(p, "internal/config", "internal/limits")
 		}},
+		{"internal/pgtest: tests only", func(p string) bool { return !under(p, "internal/pgtest") }, never("internal/pgtest")},
+		{"internal/packed: store only", never("internal/packed"), func(p string) bool {
+			return ours(p) && p != module && p != module+"/store" && !under(p, "internal/packed") || foreign(packages, p)
+		}},
 		{"server: not the program", never("server"), never("cmd")},
 		{"wxapi: root, x/sync and x/time at most", never("wxapi"), func(p string) bool {
 			return foreign(packages, p, "golang.org/x/sync", "golang.org/x/time") || ours(p) && p != module && !under(p, "wxapi")

@@ -49,22 +49,38 @@ func main() {
 	serve := flag.String("serve", "", "be the server of this kind (for the program itself)")
 	rounds := flag.Int("rounds", 5, "interleaved rounds")
 	only := flag.String("only", "", "compare only the kinds whose name has this in it, beside the first")
-	requests := flag.Int("requests", 40_000, "requests per server and round")
+	requests := flag.Int("requests", 40_000, "requests per server and round; with -late, 0 measures only the sending")
 	conns := flag.Int("conns", 64, "connections")
 	database := flag.String("db", "", "the database of a server (for the program itself)")
+	api := flag.String("api", "", "the API of a process (for the program itself)")
+	config := flag.String("config", "", "the configuration of a server (for the program itself)")
+	open := flag.Int("late", 0, "instead, measure pushes beside so many turns whose handlers take minutes, and send five times as many late answers")
 	many := flag.Int("stored", 0, "instead, compare a database of so many turns with one of 1,000, and measure restarts with it")
 	restarts := flag.Int("restarts", 100, "restarts to measure with -stored")
 	parked := flag.Int("parked", 10_000, "parked pushes")
 	profile := flag.String("cpuprofile", "", "have every server write a CPU profile to this file with its kind behind")
 	flag.Parse()
 	if *serve != "" {
-		if err := runServer(*serve, *profile, *database); err != nil {
+		if err := runServer(*serve, *profile, *database, *api, *config); err != nil {
 			log.Fatal(err)
 		}
 		return
 	}
 	if *many > 0 {
 		if err := stored(*many, *rounds, *requests, *restarts); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
+	if *open > 0 {
+		var err error
+		if *requests > 0 {
+			err = late(*open, *rounds, *requests, *conns)
+		}
+		if err == nil {
+			err = drain(5**open, *rounds, *profile)
+		}
+		if err != nil {
 			log.Fatal(err)
 		}
 		return
@@ -107,8 +123,16 @@ func runAtExit() {
 }
 
 // runServer serves on a free port, which it prints, until standard input ends.
-func runServer(name, profile, database string) error {
+func runServer(name, profile, database, api, config string) error {
 	runtime.GOMAXPROCS(1)
+	if role, ok := lateRole(name, api, config); ok {
+		stop, err := startProfile(name, profile)
+		if err != nil {
+			return err
+		}
+		defer stop()
+		return role()
+	}
 	h, err := handler(name, database)
 	if err != nil {
 		return err
@@ -173,52 +197,74 @@ func handler(name, database string) (http.Handler, error) {
 		}
 		var st store.Store // nil: in memory
 		if k.sqlite {
-			if database == "" {
-				// In the working directory, since /tmp may be no disk.
-				dir, err := os.MkdirTemp(".", "bench-*.tmp")
-				if err != nil {
-					return nil, err
-				}
-				atExit = append(atExit, func() { os.RemoveAll(dir) })
-				database = filepath.Join(dir, "bench.db")
-			}
 			var err error
-			if st, err = sqlite.Open(context.Background(), sqlite.Config{Path: database}); err != nil {
+			if st, err = openStore(database); err != nil {
 				return nil, err
 			}
-			atExit = append(atExit, func() { st.Close() })
 		}
 		return callback.New(callback.Config{
 			Handler:    r,
 			Store:      st,
-			Logger:     slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+			Logger:     logger(),
 			MaxWaiting: 20_000,
 			Accounts: []callback.Account{{
-				Name: "bench", AppID: appID, Token: token, EncodingAESKey: key, Mode: k.mode, Verified: false,
+				Name: "bench", AppID: appID, Token: token, EncodingAESKey: key, Mode: k.mode, HoldBudget: -1,
 			}},
 		})
+	}
+	for _, k := range lateKinds {
+		if k.name == name {
+			return lateHandler(k.api)
+		}
 	}
 	return nil, fmt.Errorf("no server is of the kind %q", name)
 }
 
-// server is a server process.
-type server struct {
+// openStore opens a database, or one of its own that is removed at exit.
+func openStore(database string) (store.Store, error) {
+	if database == "" {
+		// In the working directory, since /tmp may be no disk.
+		dir, err := os.MkdirTemp(".", "bench-*.tmp")
+		if err != nil {
+			return nil, err
+		}
+		atExit = append(atExit, func() { os.RemoveAll(dir) })
+		database = filepath.Join(dir, "bench.db")
+	}
+	st, err := sqlite.Open(context.Background(), sqlite.Config{Path: database})
+	if err == nil {
+		atExit = append(atExit, func() { st.Close() })
+	}
+	return st, err
+}
+
+func logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+}
+
+// process is a server, or another program beside it.
+type process struct {
 	cmd  *exec.Cmd
 	addr string
 	in   io.WriteCloser
 	out  *bufio.Reader
 }
 
-func start(name, profile string, more ...string) (*server, error) {
+// start starts this program as something else, on a core of its own.
+func start(name, profile string, more ...string) (*process, error) {
+	return startOn("0", name, profile, more...)
+}
+
+func startOn(core, name, profile string, more ...string) (*process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	args := append([]string{self, "-serve", name, "-cpuprofile", profile}, more...)
 	if taskset, err := exec.LookPath("taskset"); err == nil && runtime.NumCPU() > 1 {
-		args = append([]string{taskset, "-c", "0"}, args...)
+		args = append([]string{taskset, "-c", core}, args...)
 	}
-	s := &server{cmd: exec.Command(args[0], args[1:]...)}
+	s := &process{cmd: exec.Command(args[0], args[1:]...)}
 	s.cmd.Stderr = os.Stderr
 	if s.in, err = s.cmd.StdinPipe(); err != nil {
 		return nil, err
@@ -236,7 +282,7 @@ func start(name, profile string, more ...string) (*server, error) {
 	return s, err
 }
 
-func (s *server) stop() {
+func (s *process) stop() {
 	s.in.Close()
 	s.cmd.Wait()
 }
@@ -248,7 +294,7 @@ func (m memory) sub(o memory) memory {
 	return memory{m.resident - o.resident, m.heap - o.heap, m.stacks - o.stacks}
 }
 
-func (s *server) memory() (m memory, err error) {
+func (s *process) memory() (m memory, err error) {
 	if _, err := io.WriteString(s.in, "gc\n"); err != nil {
 		return m, err
 	}
@@ -265,7 +311,7 @@ func (s *server) memory() (m memory, err error) {
 }
 
 // cpu is the processor time that the server has used.
-func (s *server) cpu() (time.Duration, error) {
+func (s *process) cpu() (time.Duration, error) {
 	// schedstat is that of a thread; those of all are summed.
 	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", s.cmd.Process.Pid))
 	if err != nil {
@@ -397,7 +443,7 @@ func run(rounds, requests, conns, parked int, profile string) error {
 		return err
 	}
 	results := make([][]float64, len(kinds)) // µs per request
-	var servers []*server
+	var servers []*process
 	var loads []*load
 	for _, k := range kinds {
 		s, err := start(k.name, profile)
@@ -466,7 +512,7 @@ func run(rounds, requests, conns, parked int, profile string) error {
 	return nil
 }
 
-func parkedMemory(s *server, l *load, parked, conns int) (m memory, err error) {
+func parkedMemory(s *process, l *load, parked, conns int) (m memory, err error) {
 	if err := l.hit(s.addr, conns, 2000); err != nil {
 		return m, err
 	}

@@ -3,8 +3,10 @@ package bots_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -112,6 +114,8 @@ func TestDemoTexts(t *testing.T) {
 		"长 12": "一二三四五六七八九十一二", "长3": "一二三", "长　3": "一二三", "长 0": "", "长 999999": "最多 100000 个字",
 		"慢 601": "最多 600 秒", "慢 0": "等了 0 秒",
 		// Not commands, so echoed as they are:
+		"想 601": "最多 600 秒", "想 0": "想好了。",
+		"记": "还没有记住什么，发“记 文字”试试", "记得": "记得", "记 ": "还没有记住什么，发“记 文字”试试",
 		"慢": "慢", "慢 x": "慢 x", "慢 8 秒": "慢 8 秒", "错误!": "错误!", " 你好 ": " 你好 ",
 	} {
 		if got := answer(t, bots.Demo(), text(content)); got != want {
@@ -121,8 +125,10 @@ func TestDemoTexts(t *testing.T) {
 	if got := answer(t, bots.Demo(), text("长 700")); utf8.RuneCountInString(got) != 700 {
 		t.Errorf("长 700 gives %d characters", utf8.RuneCountInString(got))
 	}
-	if got := answer(t, bots.Demo(), text("帮助")); !strings.Contains(got, "慢 8") {
-		t.Errorf("帮助 does not list the commands: %q", got)
+	for _, command := range []string{"慢 8", "想 20", "长 3000", "图文", "记 ", "错误", "崩溃"} {
+		if got := answer(t, bots.Demo(), text("帮助")); !strings.Contains(got, command) {
+			t.Errorf("帮助 does not list %s: %q", command, got)
+		}
 	}
 	if _, err := bots.Demo().Handle(t.Context(), text("错误")); err == nil {
 		t.Error("错误 is no error")
@@ -170,7 +176,108 @@ func TestSlow(t *testing.T) {
 			t.Errorf("it does not heed its context: %v after %v", err, time.Since(start))
 		}
 	})
-	if got := bots.Demo().Match(text("慢 8")).Budget(); got != 10*time.Minute {
-		t.Errorf("the route of 慢 has %v", got)
+	for _, command := range []string{"慢 8", "想 8"} {
+		if got := bots.Demo().Match(text(command)).Budget(); got != 10*time.Minute {
+			t.Errorf("the route of %s has %v", command, got)
+		}
+	}
+}
+
+// fakeTurn notes what a handler does before its reply, and when.
+type fakeTurn struct {
+	echostr.Turn
+	begin   time.Time
+	did     []string
+	noWay   bool
+	session *echostr.Memory
+}
+
+func (f *fakeTurn) note(what string) {
+	f.did = append(f.did, fmt.Sprintf("%v %s", time.Since(f.begin), what))
+}
+
+func (f *fakeTurn) Say(_ context.Context, r echostr.Reply) error {
+	f.note("say " + r.(echostr.TextReply).Content)
+	return f.may()
+}
+
+func (f *fakeTurn) Typing(context.Context) error {
+	f.note("typing")
+	return f.may()
+}
+
+func (f *fakeTurn) may() error {
+	if f.noWay {
+		return echostr.ErrNoWay
+	}
+	return nil
+}
+
+func (f *fakeTurn) Draft(text string) { f.note("draft " + text) }
+
+func (f *fakeTurn) Session(context.Context) (*echostr.Memory, error) {
+	if f.session == nil {
+		return nil, errors.New("the store is down")
+	}
+	return f.session, nil
+}
+
+// TestThink: a long answer says that it has begun, and how far it is each second, and an account
+// without the API gets the same answer.
+func TestThink(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		content string
+		noWay   bool
+		want    []string // the first things done
+		drafts  int
+	}{
+		{"想 2", false, []string{"1s draft 第 1 秒：想到了第 1 点。\n", "2s draft 第 1 秒：想到了第 1 点。\n第 2 秒：想到了第 2 点。\n"}, 2},
+		{"想20", false, []string{"0s say 让我想想，大约要 20 秒。", "0s typing", "1s draft 第 1 秒：想到了第 1 点。\n"}, 20},
+		{"想 20", true, []string{"0s say 让我想想，大约要 20 秒。", "0s typing", "1s draft 第 1 秒：想到了第 1 点。\n"}, 20},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			f := &fakeTurn{begin: time.Now(), noWay: tt.noWay}
+			reply, err := bots.Demo().Handle(echostr.WithTurn(t.Context(), f), text(tt.content))
+			got, _ := reply.(echostr.TextReply)
+			if err != nil || time.Since(f.begin) != time.Duration(tt.drafts)*time.Second || strings.Count(got.Content, "\n") != tt.drafts {
+				t.Errorf("%s: %q, %v after %v", tt.content, got.Content, err, time.Since(f.begin))
+			}
+			if !slices.Equal(f.did[:min(len(tt.want), len(f.did))], tt.want) {
+				t.Errorf("%s: it did %q", tt.content, f.did)
+			}
+			_, last, _ := strings.Cut(f.did[len(f.did)-1], " draft ")
+			if !strings.HasPrefix(got.Content, last) || len(last) == 0 {
+				t.Errorf("%s: the answer %q does not begin with the last draft %q", tt.content, got.Content, last)
+			}
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(1500*time.Millisecond, cancel)
+		if _, err := bots.Demo().Handle(ctx, text("想 30")); !errors.Is(err, context.Canceled) {
+			t.Errorf("it does not heed its context: %v", err)
+		}
+	})
+}
+
+func TestRemember(t *testing.T) {
+	t.Parallel()
+	f := &fakeTurn{session: new(echostr.Memory)}
+	for _, step := range []struct{ content, want string }{
+		{"记", "还没有记住什么，发“记 文字”试试"},
+		{"记 周五交报告\n要打印", "记住了，发“记”就说给你听"},
+		{"记", "你让我记住：周五交报告\n要打印"},
+		{"记　改到周一 ", "记住了，发“记”就说给你听"},
+		{" 记", "你让我记住：改到周一"},
+	} {
+		reply, err := bots.Demo().Handle(echostr.WithTurn(t.Context(), f), text(step.content))
+		if err != nil || reply != echostr.Text(step.want) {
+			t.Errorf("%q: %v, %v; want %q", step.content, reply, err, step.want)
+		}
+	}
+	f.session = nil
+	if _, err := bots.Demo().Handle(echostr.WithTurn(t.Context(), f), text("记")); err == nil {
+		t.Error("a store that is down is not told")
 	}
 }

@@ -82,13 +82,17 @@ func (w *witness) router(pure bool) *echostr.Router {
 	r := echostr.NewRouter()
 	routes := []*echostr.Route{
 		echostr.On(r, func(ctx context.Context, m *echostr.TextMessage) (echostr.Reply, error) {
-			return w.handle(ctx, "text", m.Content)
+			do, ok := parseInstruction(m.Content)
+			if !ok { // a user who fetches an answer, and there is none
+				return w.handle(ctx, messageID(m.MsgID), Instruction{Do: doEcho})
+			}
+			return w.handle(ctx, "text/"+do.Mark, do)
 		}),
 		echostr.On(r, func(ctx context.Context, m *echostr.ClickEvent) (echostr.Reply, error) {
-			return w.handle(ctx, "CLICK", m.EventKey)
+			return w.event(ctx, "CLICK", m.EventKey)
 		}),
 		echostr.On(r, func(ctx context.Context, m *echostr.ViewEvent) (echostr.Reply, error) {
-			return w.handle(ctx, "VIEW", m.EventKey)
+			return w.event(ctx, "VIEW", m.EventKey)
 		}),
 	}
 	if pure {
@@ -99,12 +103,18 @@ func (w *witness) router(pure bool) *echostr.Router {
 	return r
 }
 
+func (w *witness) event(ctx context.Context, kind, key string) (echostr.Reply, error) {
+	do, ok := parseInstruction(key)
+	if !ok {
+		return nil, errors.New("the event has no instruction")
+	}
+	return w.handle(ctx, kind+"/"+do.Mark, do)
+}
+
 // handle writes the start down before it does anything else, and the end when there is
 // nothing left to do.
-func (w *witness) handle(ctx context.Context, kind, text string) (echostr.Reply, error) {
-	mark := Mark{Key: "-", PID: os.Getpid(), At: time.Now()}
-	do, known := parseInstruction(text)
-	mark.ID = kind + "/" + do.Mark
+func (w *witness) handle(ctx context.Context, id string, do Instruction) (echostr.Reply, error) {
+	mark := Mark{ID: id, Key: "-", PID: os.Getpid(), At: time.Now()}
 	if t, ok := echostr.TurnFrom(ctx); ok {
 		mark.Key, mark.Attempt = t.Key(), t.Attempt()
 	}
@@ -114,9 +124,6 @@ func (w *witness) handle(ctx context.Context, kind, text string) (echostr.Reply,
 		end.At = time.Now()
 		w.write("end", &end)
 	}()
-	if !known {
-		return nil, errors.New("the message has no instruction")
-	}
 	if do.Wait > 0 {
 		select {
 		case <-time.After(do.Wait):

@@ -21,6 +21,9 @@ const (
 	// lateAfter is how long a push is open at least before it gets success in place
 	// of a reply that is still to come: I4.
 	lateAfter = 4400 * time.Millisecond
+	// assumeAfter is how long after its last push an answer takes another way of which nobody knows
+	// whether it has arrived.
+	assumeAfter = 14 * time.Second
 	// apiWindow is how long after a message WeChat's API may be called for it: I10.
 	apiWindow = 48 * time.Hour
 )
@@ -52,18 +55,33 @@ type Counts struct {
 	Restarted   int `json:"started_again"` // messages with more than one start
 	Unexplained int `json:"starts_unexplained"`
 	Quarantined int `json:"quarantined"`
-	// Double messages were delivered more than once; Ambiguous ones may have been.
+	// Double answers were got more than once; Ambiguous ones may have been, as far as the bot knows.
 	Double    int `json:"double"`
 	Ambiguous int `json:"ambiguous"`
-	Lives     int `json:"lives"`
-	Deaths    int `json:"deaths"`
+	// By what way the users first got the answers that were stored; those that they have not got are
+	// Kept for them, Assumed to have arrived, or GivenUp for a reason.
+	ByPush  int `json:"by_push"`
+	ByAPI   int `json:"by_api"`
+	ByFetch int `json:"by_fetch"`
+	ByAhead int `json:"by_ahead"`
+	Kept    int `json:"kept"`
+	Assumed int `json:"assumed"`
+	GivenUp int `json:"given_up"`
+	// Promised messages got a text in place of the reply.
+	Promised int `json:"promised"`
+	APICalls int `json:"api_calls"`
+	Lives    int `json:"lives"`
+	Deaths   int `json:"deaths"`
 	// SlowestMS is the longest time to an answer, in milliseconds.
 	SlowestMS int64 `json:"slowest_answer_ms"`
 }
 
 // Check compares the evidence and returns what does not fit, and the counts.
 func Check(e *Evidence) ([]Violation, Counts) {
-	c := checker{e: e, rows: make(map[string][]*Row), starts: make(map[string][]Mark), known: make(map[string]*Message)}
+	c := checker{
+		e: e, rows: make(map[string][]*Row), keys: make(map[string]*Row), starts: make(map[string][]Mark),
+		known: make(map[string]*Message), receipts: make(map[string][]receipt), again: make(map[string][]time.Time),
+	}
 	for _, m := range e.Messages {
 		c.known[m.ID] = m
 	}
@@ -71,8 +89,10 @@ func Check(e *Evidence) ([]Violation, Counts) {
 		c.starts[s.ID] = append(c.starts[s.ID], s)
 	}
 	for i := range e.Rows {
-		c.rows[e.Rows[i].ID] = append(c.rows[e.Rows[i].ID], &e.Rows[i])
+		r := &e.Rows[i]
+		c.rows[r.ID], c.keys[r.Key] = append(c.rows[r.ID], r), r
 	}
+	c.receive()
 	for _, m := range e.Messages {
 		c.message(m)
 	}
@@ -84,12 +104,23 @@ func Check(e *Evidence) ([]Violation, Counts) {
 }
 
 type checker struct {
-	e      *Evidence
-	known  map[string]*Message
-	rows   map[string][]*Row
-	starts map[string][]Mark
-	list   []Violation
-	counts Counts
+	e        *Evidence
+	known    map[string]*Message
+	rows     map[string][]*Row
+	keys     map[string]*Row
+	starts   map[string][]Mark
+	receipts map[string][]receipt
+	again    map[string][]time.Time // when the user asked for what he had been given before
+	list     []Violation
+	counts   Counts
+}
+
+// row is the row of a message, or nil.
+func (c *checker) row(id string) *Row {
+	if rows := c.rows[id]; len(rows) > 0 {
+		return rows[0]
+	}
+	return nil
 }
 
 func (c *checker) bad(invariant string, m *Message, format string, args ...any) {
@@ -130,8 +161,12 @@ func (c *checker) facts(m *Message) string {
 		b.WriteString(" rows:")
 		for _, r := range c.rows[m.ID] {
 			fmt.Fprintf(&b, " [%s %s attempt %d %s %q %q finished %s]", at(r.Received), r.State, r.Attempt, r.Delivery, r.Reply, r.Reason, at(r.Finished))
+			if t := c.keys[r.TakenBy]; t != nil {
+				fmt.Fprintf(&b, " taken by %s", t.ID)
+			}
 		}
 	}
+	b.WriteString(c.ways(m))
 	return b.String()
 }
 
@@ -188,7 +223,7 @@ func (c *checker) stored(m *Message, ack *Push) {
 	if quarantined {
 		c.counts.Quarantined++
 	}
-	if want := m.Do.endsIn(); r.State != want && !quarantined {
+	if want := m.Do.endsIn(); r.State != want && !quarantined && r.Fetches == "" {
 		c.bad(name, m, "ended as %s (%s) and not as %s", r.State, r.Reason, want)
 	}
 	for i := range m.Pushes {
@@ -196,7 +231,7 @@ func (c *checker) stored(m *Message, ack *Push) {
 		if !p.Acked() || p.Reply == "" {
 			continue
 		}
-		if p.Reply == fallbackText && r.State == "failed" {
+		if p.Reply == fallbackText && r.State == "failed" || p.Reply == r.Placeholder {
 			continue
 		}
 		if r.Reply != p.Reply {
@@ -211,6 +246,7 @@ func (c *checker) stored(m *Message, ack *Push) {
 	if r.Account != m.Account {
 		c.bad("I6", m, "sent to %s, and stored as sent to %s", m.Account, r.Account)
 	}
+	c.reached(m, r, name)
 }
 
 // endsIn is the end state of a turn whose handler could do what it was told.
@@ -235,9 +271,12 @@ func (c *checker) started(m *Message) {
 		c.counts.Unexplained++
 		c.bad("I3", m, format, args...)
 	}
-	var row *Row
-	if rows := c.rows[m.ID]; len(rows) > 0 {
-		row = rows[0]
+	row := c.row(m.ID)
+	if row != nil && row.Fetches != "" {
+		if len(starts) > 0 {
+			bad("it fetches an answer, and has started the handler")
+		}
+		return
 	}
 	if c.e.Stored && row == nil && len(starts) > 0 && !c.e.Pure {
 		bad("started %d times, and no start mark is in the store", len(starts))
@@ -257,16 +296,16 @@ func (c *checker) started(m *Message) {
 		}
 	}
 	if row != nil && row.State == "answered" {
-		from, ok := parseAnswer(row.Reply)
+		from, ok := answerTo(m.ID, row.Reply)
 		witnessed := slices.ContainsFunc(starts, func(s Mark) bool {
 			return s.PID == from.PID && s.Attempt == from.Attempt && s.At.Equal(from.At)
 		})
 		switch {
 		case !ok:
-			c.bad("I6", m, "the stored reply is none of the handler's")
-		case from.ID == m.ID && !witnessed && len(starts) > 0:
+			c.bad("I6", m, "the stored reply is not the handler's to this message")
+		case !witnessed && len(starts) > 0:
 			bad("the stored reply is that of a start without witness")
-		case from.ID == m.ID && from.Attempt != row.Attempt:
+		case from.Attempt != row.Attempt:
 			bad("the stored reply is that of attempt %d, and attempt %d was the newest", from.Attempt, row.Attempt)
 		}
 	}
@@ -281,7 +320,7 @@ func (c *checker) endedByHandler(m *Message, row *Row) bool {
 	if c.e.Stored {
 		return row != nil && (row.State == "answered" || row.State == "silent")
 	}
-	return slices.ContainsFunc(m.Pushes, func(p Push) bool { return p.Reply != "" && p.Reply != fallbackText })
+	return slices.ContainsFunc(m.Pushes, func(p Push) bool { _, ok := answerTo(m.ID, p.Reply); return ok })
 }
 
 // startedAgain says whether a further start is explained: the process of the one
@@ -312,20 +351,23 @@ func (c *checker) startedAgain(bad func(string, ...any), before, again Mark) {
 // answers holds I4, and the part of I6 that is about what was answered.
 func (c *checker) answers(m *Message) {
 	var first *Push
-	late := false
+	late := false // the ways of a late answer may have it
 	for i := range m.Pushes {
 		p := &m.Pushes[i]
+		late = late || p.Took >= lateAfter // also if that was not heard
 		if !p.Acked() || p.Problem != "" {
 			continue
 		}
 		c.counts.SlowestMS = max(c.counts.SlowestMS, p.Took.Milliseconds())
+		row := c.row(m.ID)
 		switch {
 		case p.Reply == "":
-			late = late || p.Took >= lateAfter
 			young := p.End().Sub(m.Pushes[0].Start) < replayAfter
-			if first != nil && young {
+			// Who may send by the API has that bring what no push is known to have brought.
+			other := row != nil && !row.pushed()
+			if first != nil && young && !(other && p.End().Sub(first.End()) > assumeAfter) {
 				c.bad("I4", m, "a push got a reply, and a later one none")
-			} else if young && !late && c.hasReply(m) {
+			} else if young && !late && row != nil && row.pushed() {
 				c.bad("I4", m, "a push got success after %v, and the store has a reply", p.Took.Round(time.Millisecond))
 			}
 		case first == nil:
@@ -333,49 +375,34 @@ func (c *checker) answers(m *Message) {
 		case p.Reply != first.Reply:
 			c.bad("I4", m, "answered with %q and with %q", first.Reply, p.Reply)
 		}
-		if from, ok := parseAnswer(p.Reply); p.Reply != "" && p.Reply != fallbackText && (!ok || from.ID != m.ID) {
+		c.mine(m.Account, m.User, p.Reply, m)
+		if _, ok := answerTo(m.ID, p.Reply); !ok && p.Reply != "" && p.Reply != fallbackText && !m.Fetch && !isPromise(p.Reply) {
 			c.bad("I6", m, "answered with %q, which is about something else", p.Reply)
 		}
 	}
-	if first != nil {
+	switch {
+	case first == nil:
+	case isPromise(first.Reply):
+		c.counts.Promised++
+	default:
 		c.counts.Answered++
 	}
 }
 
-func (c *checker) hasReply(m *Message) bool {
-	rows := c.rows[m.ID]
-	return len(rows) > 0 && rows[0].State == "answered" && rows[0].Delivery != "late"
+// pushed reports whether the answer is for pushes to bring.
+func (r *Row) pushed() bool {
+	switch r.Delivery {
+	case "none", "offered", "written":
+		return r.State == "answered" && r.Unknown == 0
+	case "assumed":
+		return r.State == "answered" && r.Reason == "" // that of the API has one
+	}
+	return false
 }
 
-// deliveries holds I5. The user gets what a push of WeChat's first series brings, and
-// what the API brings. When WeChat pushes again what was answered, that is its doing.
-func (c *checker) deliveries(m *Message) {
-	delivered, ambiguous := 0, 0
-	for i := range m.Pushes {
-		p := &m.Pushes[i]
-		switch {
-		case p.Repeat:
-			c.counts.Repeats++
-		case p.Acked() && p.Reply != "":
-			delivered++
-		case p.Failure == failureReset || p.Failure == failureCut:
-			ambiguous++ // the answer may have been on its way
-		}
-	}
-	for _, call := range c.e.APICalls {
-		if call.ID == m.ID {
-			delivered++
-		}
-	}
-	if delivered > 1 {
-		c.counts.Double++
-	}
-	if ambiguous > 0 {
-		c.counts.Ambiguous++
-	}
-	if delivered > 1+ambiguous {
-		c.bad("I5", m, "delivered %d times, and %d of these are explained", delivered, 1+ambiguous)
-	}
+// isPromise reports whether a text was given in place of an answer.
+func isPromise(text string) bool {
+	return strings.Contains(text, "weixin://bizmsgmenu") && len(parseAnswers(text)) == 0
 }
 
 // How a push fails; simulator's names of its outcomes.
@@ -468,22 +495,6 @@ func (c *checker) processes() {
 	} {
 		if u.after > u.before+u.more {
 			c.bad("I12", nil, "idle with %d %s after work, and with %d before", u.after, u.what, u.before)
-		}
-	}
-}
-
-// api holds I10.
-func (c *checker) api() {
-	if n := len(c.e.APICalls); n > c.e.APIBudget {
-		c.bad("I10", nil, "%d calls of WeChat's API, and the budget is %d", n, c.e.APIBudget)
-	}
-	for _, call := range c.e.APICalls {
-		m := c.known[call.ID]
-		switch {
-		case m == nil:
-			c.bad("I10", nil, "a call of WeChat's API for the message %q, which nobody sent", call.ID)
-		case len(m.Pushes) > 0 && call.At.Sub(m.Pushes[0].Start) > apiWindow:
-			c.bad("I10", m, "a call of WeChat's API %v after the message", call.At.Sub(m.Pushes[0].Start))
 		}
 	}
 }

@@ -12,9 +12,10 @@ var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 func after(d time.Duration) time.Time { return noon.Add(d) }
 
 // clean is evidence in which nothing is wrong: a message that was answered at once, one
-// that was started again after a death and answered to a retry, one that got success late,
-// one that was silent, one that failed with a fallback, one that was never accepted, one
-// that was repeated by WeChat, and a forged one.
+// that was started again after a death and answered to a retry, one that got success late and its answer by the
+// API, one that was silent, one that failed with a fallback, one that was never accepted, one
+// that was repeated by WeChat, a forged one, one whose answer was fetched, and one whose answer came ahead of the
+// next one.
 func clean() *Evidence {
 	ms := time.Millisecond
 	user := func(n int) string { return fmt.Sprintf("oUser%d", n) }
@@ -27,12 +28,13 @@ func clean() *Evidence {
 		Idle: []Usage{{20, 12, 30_000}, {25, 13, 31_000}},
 	}
 	add := func(m *Message, r *Row, starts ...Mark) {
-		m.Account = "plain-hold"
-		m.User = user(len(e.Messages))
+		if m.User == "" {
+			m.Account, m.User = "plain-hold", user(len(e.Messages))
+		}
 		e.Messages = append(e.Messages, m)
 		e.Starts = append(e.Starts, starts...)
 		if r != nil {
-			r.ID, r.Account, r.User = m.ID, m.Account, m.User
+			r.ID, r.Key, r.Account, r.User = m.ID, "key of "+m.ID, m.Account, m.User
 			if r.Reply != "" {
 				r.To = m.User
 			}
@@ -51,11 +53,11 @@ func clean() *Evidence {
 		{Start: after(440 * ms), Took: 60 * ms, Failure: failureReset},
 		{Start: after(5440 * ms), Took: 9 * ms, Status: 200, Reply: answer(&s3)},
 		{Start: after(7 * time.Second), Took: 9 * ms, Status: 200, Reply: answer(&s3), Repeat: true},
-	}}, &Row{State: "answered", Attempt: 2, Reply: answer(&s3), Delivery: "offered", Received: after(441 * ms), Finished: after(625 * ms)}, s2, s3)
+	}}, &Row{State: "answered", Attempt: 2, Reply: answer(&s3), Delivery: "written", Received: after(441 * ms), Finished: after(625 * ms)}, s2, s3)
 
 	s4 := Mark{ID: "text/c", Attempt: 1, PID: 2, At: after(10 * time.Second)}
 	add(&Message{ID: "text/c", Do: Instruction{Do: doEcho, Wait: 6 * time.Second, Mark: "c"}, Pushes: []Push{{Start: after(9990 * ms), Took: 4510 * ms, Status: 200}}},
-		&Row{State: "answered", Attempt: 1, Reply: answer(&s4), Delivery: "late", Received: after(9991 * ms), Finished: after(16 * time.Second)}, s4)
+		&Row{State: "answered", Attempt: 1, Reply: answer(&s4), Delivery: "sent", Received: after(9991 * ms), Finished: after(16 * time.Second)}, s4)
 
 	add(&Message{ID: "VIEW/d", Do: Instruction{Do: doSilent, Mark: "d"}, Pushes: []Push{{Start: after(11 * time.Second), Took: 9 * ms, Status: 200}}},
 		&Row{State: "silent", Attempt: 1, Received: after(11 * time.Second), Finished: after(11001 * ms)},
@@ -68,6 +70,25 @@ func clean() *Evidence {
 	add(&Message{ID: "text/f", Do: echo("f"), Pushes: []Push{{Start: after(501 * ms), Failure: failureRefused}, {Start: after(502 * ms), Failure: failureRefused}, {Start: after(503 * ms), Failure: failureRefused}}}, nil)
 
 	add(&Message{ID: "text/g", Do: echo("g"), Forged: true, Pushes: []Push{{Start: after(13 * time.Second), Took: ms, Status: 403}}}, nil)
+
+	e.APICalls = []APICall{
+		{Account: "plain-hold", User: user(2), Text: answer(&s4), Begun: after(16 * time.Second), At: after(16 * time.Second), Answered: after(16 * time.Second), Sent: true},
+	}
+
+	const promise = `wait for <a href="weixin://bizmsgmenu?msgmenucontent=fetch AB&msgmenuid=1">it</a>`
+	s5 := Mark{ID: "text/h", Attempt: 1, PID: 2, At: after(20 * time.Second)}
+	add(&Message{ID: "text/h", Do: echo("h"), Pushes: []Push{{Start: after(20 * time.Second), Took: 4500 * ms, Status: 200, Reply: promise}}},
+		&Row{State: "answered", Attempt: 1, Reply: answer(&s5), Placeholder: promise, Delivery: "fetched", TakenBy: "key of msg/70", Received: after(20 * time.Second), Finished: after(26 * time.Second)}, s5)
+	add(&Message{ID: "msg/70", Account: "plain-hold", User: user(7), Fetch: true, Pushes: []Push{{Start: after(27 * time.Second), Took: 5 * ms, Status: 200, Reply: answer(&s5)}}},
+		&Row{State: "answered", Attempt: 1, Reply: answer(&s5), Delivery: "written", Fetches: "key of text/h", Received: after(27 * time.Second), Finished: after(27 * time.Second)})
+
+	s6 := Mark{ID: "text/i", Attempt: 1, PID: 2, At: after(30 * time.Second)}
+	s7 := Mark{ID: "text/j", Attempt: 1, PID: 2, At: after(40 * time.Second)}
+	both := answer(&s6) + "\n\n" + answer(&s7)
+	add(&Message{ID: "text/i", Do: echo("i"), Pushes: []Push{{Start: after(30 * time.Second), Took: 4500 * ms, Status: 200}}},
+		&Row{State: "answered", Attempt: 1, Reply: answer(&s6), Delivery: "fetched", TakenBy: "key of text/j", Received: after(30 * time.Second), Finished: after(35 * time.Second)}, s6)
+	add(&Message{ID: "text/j", Account: "plain-hold", User: user(9), Do: echo("j"), Pushes: []Push{{Start: after(40 * time.Second), Took: 5 * ms, Status: 200, Reply: both}}},
+		&Row{State: "answered", Attempt: 1, Reply: both, Delivery: "written", Received: after(40 * time.Second), Finished: after(40001 * ms)}, s7)
 	return e
 }
 
@@ -78,8 +99,8 @@ func TestCheckClean(t *testing.T) {
 		t.Error(v)
 	}
 	want := Counts{
-		Messages: 6, Pushes: 10, Acked: 5, Answered: 3, Unaccepted: 1, Forged: 1, Repeats: 1, Rows: 5, Starts: 6, Restarted: 1,
-		Ambiguous: 1, Lives: 2, Deaths: 1, SlowestMS: 4510,
+		Messages: 10, Pushes: 14, Acked: 9, Answered: 5, Unaccepted: 1, Forged: 1, Repeats: 1, Rows: 9, Starts: 9, Restarted: 1,
+		Ambiguous: 1, ByPush: 3, ByAPI: 1, ByFetch: 1, ByAhead: 1, Promised: 1, APICalls: 1, Lives: 2, Deaths: 1, SlowestMS: 4510,
 	}
 	if got != want {
 		t.Errorf("counts\n got %+v\nwant %+v", got, want)
@@ -94,6 +115,14 @@ func TestCheckClean(t *testing.T) {
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	const a, b, c, d, unaccepted, forged = 0, 1, 2, 3, 5, 6 // messages of clean; rows have the same numbers up to 4
+	const h, tap, i, j = 5, 6, 7, 8                         // rows; the messages' numbers are higher by two
+	again := func(e *Evidence, n int, d time.Duration) {    // the API sends the answer of that message again
+		call := APICall{Account: "plain-hold", User: e.Messages[n].User, Text: e.Messages[n].Pushes[0].Reply, Begun: after(d), At: after(d), Answered: after(d), Sent: true}
+		if call.Text == "" {
+			call.Text = e.Rows[n].Reply
+		}
+		e.APICalls = append(e.APICalls, call)
+	}
 	tests := []struct {
 		name  string
 		want  string // the invariants
@@ -134,19 +163,53 @@ func TestCheck(t *testing.T) {
 			e.Messages[b].Pushes[2].Reply = answer(&e.Starts[1])
 		}},
 		{"a reply and then none", "I4", func(e *Evidence) { e.Messages[b].Pushes[2].Reply = "" }},
-		{"success at once, and there is a reply", "I4", func(e *Evidence) { e.Messages[a].Pushes[0].Reply = "" }},
-		{"delivered by the API as well", "I5", func(e *Evidence) {
-			e.APIBudget, e.APICalls = 1, []APICall{{ID: "text/a", At: after(time.Second)}}
+		{"success at once, and there is a reply", "I1 I4", func(e *Evidence) { e.Messages[a].Pushes[0].Reply = "" }},
+		{"sent by the API as well, with the answer that came ahead", "I5 I5", func(e *Evidence) { again(e, j+2, 45*time.Second) }},
+		{"sent twice by the API, which had answered", "I5", func(e *Evidence) { again(e, c, 20*time.Second) }},
+		{"sent three times by the API, whose answer was lost once", "I5 I5", func(e *Evidence) {
+			e.APICalls[0].Lost = true
+			again(e, c, 31*time.Second)
+			again(e, c, 46*time.Second)
 		}},
-		{"delivered three times with one ambiguity", "I5", func(e *Evidence) {
-			e.APIBudget, e.APICalls = 2, []APICall{{ID: "CLICK/b", At: after(time.Second)}, {ID: "CLICK/b", At: after(time.Second)}}
+		{"three times, and one death explains one of them", "I5", func(e *Evidence) {
+			again(e, a, 300*time.Millisecond)
+			again(e, a, 16*time.Second)
 		}},
-		{"the reply goes to somebody else", "I6", func(e *Evidence) { e.Messages[a].Pushes[0].Problem = "to" }},
+		{"fetched, and sent as well", "I5", func(e *Evidence) {
+			e.APICalls = append(e.APICalls, APICall{Account: "plain-hold", User: e.Rows[h].User, Text: e.Rows[h].Reply, At: after(28 * time.Second), Sent: true})
+		}},
+		{"fetched twice", "I5", func(e *Evidence) {
+			m, r := *e.Messages[tap+2], e.Rows[tap]
+			m.ID, r.ID, r.Key = "msg/71", "msg/71", "key of msg/71"
+			e.Messages, e.Rows = append(e.Messages, &m), append(e.Rows, r)
+		}},
+		{"the API has not sent what the store says was sent", "I1", func(e *Evidence) { e.APICalls[0].Sent = false }},
+		{"written, and no push has brought it", "I1", func(e *Evidence) { e.Rows[c].Delivery, e.APICalls = "written", nil }},
+		{"fetched by a message that has failed", "I1", func(e *Evidence) {
+			e.Rows[j].State, e.Rows[j].Reason, e.Rows[j].Reply = "failed", "quarantined", ""
+			e.Messages[j+2].Pushes[0].Reply = ""
+		}},
+		{"fetched by a message that has nothing of it", "I1", func(e *Evidence) {
+			e.Messages[j+2].Pushes[0].Reply, e.Rows[j].Reply = answer(&e.Starts[8]), answer(&e.Starts[8])
+		}},
+		{"still to be sent", "I1", func(e *Evidence) { e.Rows[c].Delivery, e.APICalls = "late", nil }},
+		{"given up for no reason", "I1", func(e *Evidence) { e.Rows[c].Delivery, e.APICalls = "undeliverable", nil }},
+		{"a promise and then the reply", "I4", func(e *Evidence) {
+			p := &e.Messages[h+2].Pushes
+			*p = append(*p, Push{Start: after(28 * time.Second), Took: time.Millisecond, Status: 200, Reply: e.Rows[h].Reply, Repeat: true})
+		}},
+		{"a message that fetches has started the handler", "I3", func(e *Evidence) {
+			e.Starts = append(e.Starts, Mark{ID: "msg/70", Attempt: 1, PID: 2, At: after(27 * time.Second)})
+		}},
+		{"an answer goes to another user", "I6", func(e *Evidence) { e.APICalls[0].User = "oUser9" }},
+		{"an answer goes to another account", "I6", func(e *Evidence) { e.APICalls[0].Account = "safe-hold" }},
+		{"another user's answer comes ahead", "I6", func(e *Evidence) { e.Messages[i+2].User, e.Rows[i].User, e.Rows[i].To = "oUser3", "oUser3", "oUser3" }},
+		{"the reply goes to somebody else", "I1 I6", func(e *Evidence) { e.Messages[a].Pushes[0].Problem = "to" }},
 		{"the stored reply goes to somebody else", "I6", func(e *Evidence) { e.Rows[a].To = "oUser9" }},
-		{"the reply is about something else", "I1 I6", func(e *Evidence) {
+		{"the reply is about something else", "I1 I1 I6 I6", func(e *Evidence) {
 			e.Messages[a].Pushes[0].Reply = answer(&e.Starts[1])
 		}},
-		{"the stored reply is about something else too", "I6", func(e *Evidence) {
+		{"the stored reply is about something else too", "I1 I6 I6 I6", func(e *Evidence) {
 			e.Rows[a].Reply, e.Messages[a].Pushes[0].Reply = answer(&e.Starts[1]), answer(&e.Starts[1])
 		}},
 		{"stored under another account", "I6", func(e *Evidence) { e.Rows[a].Account = "safe-api" }},
@@ -166,12 +229,14 @@ func TestCheck(t *testing.T) {
 			e.Rows = append(e.Rows, Row{ID: "text/g", State: "answered"})
 			e.Starts = append(e.Starts, Mark{ID: "text/g", Attempt: 1, PID: 2, At: after(13 * time.Second)})
 		}},
-		{"an API call beyond the budget", "I10", func(e *Evidence) {
-			e.APICalls = []APICall{{ID: "text/f", At: after(time.Second)}}
+		{"more API calls than WeChat takes", "I10", func(e *Evidence) {
+			for n := range 5 {
+				again(e, c, time.Duration(n+20)*time.Second)
+				e.APICalls[n+1].Text = fmt.Sprintf("part %d: %s", n, e.Rows[c].Reply)
+				e.APICalls[n].Lost = true
+			}
 		}},
-		{"an API call after 48 hours", "I10", func(e *Evidence) {
-			e.APIBudget, e.APICalls = 1, []APICall{{ID: "text/f", At: after(49 * time.Hour)}}
-		}},
+		{"an API call after 48 hours", "I10", func(e *Evidence) { e.APICalls[0].At = after(49 * time.Hour) }},
 		{"the database is damaged", "I11", func(e *Evidence) { e.Integrity[1] = "row 3 missing from index" }},
 		{"two rows of one message", "I11", func(e *Evidence) { e.Rows = append(e.Rows, e.Rows[d]) }},
 		{"a row of a message that nobody sent", "I11", func(e *Evidence) { e.Rows = append(e.Rows, Row{ID: "text/zz", State: "answered"}) }},
@@ -225,6 +290,26 @@ func TestCheckRelaxes(t *testing.T) {
 			e.Messages[0].Hold, e.Messages[0].Pushes[0].Took = true, 4900*time.Millisecond
 		},
 		"a store in memory": func(e *Evidence) { e.Stored, e.Rows = false, nil },
+		"sent twice by the API, whose answer was lost": func(e *Evidence) {
+			call := e.APICalls[0]
+			e.APICalls[0].Lost = true
+			call.At = after(31 * time.Second)
+			e.APICalls = append(e.APICalls, call)
+		},
+		"sent by the API as well, since the process died": func(e *Evidence) {
+			e.Rows[0].Delivery = "sent"
+			e.APICalls = append(e.APICalls, APICall{Account: "plain-hold", User: "oUser0", Text: e.Rows[0].Reply, At: after(16 * time.Second), Sent: true})
+		},
+		"nobody knows whether it was sent, and it was not": func(e *Evidence) { e.Rows[2].Delivery, e.APICalls = "assumed", nil },
+		"kept for the user": func(e *Evidence) { e.Rows[2].Delivery, e.APICalls = "ticket", nil },
+		"given up for a reason": func(e *Evidence) {
+			e.Rows[2].Delivery, e.Rows[2].Reason, e.APICalls = "undeliverable", "the user does not follow any more", nil
+		},
+		"fetched again": func(e *Evidence) {
+			m, r := *e.Messages[8], e.Rows[6]
+			m.ID, r.ID, r.Key, r.Again = "msg/71", "msg/71", "key of msg/71", true
+			e.Messages, e.Rows = append(e.Messages, &m), append(e.Rows, r)
+		},
 		"quarantined after three deaths": func(e *Evidence) {
 			r := &e.Rows[1]
 			r.State, r.Reply, r.To, r.Reason = "failed", "", "", "quarantined: the process died in every attempt"

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -42,6 +43,13 @@ func rowOf(t *store.Turn) Row {
 	r := Row{
 		Key: t.Key.String(), Account: t.Account, User: t.OpenID, State: t.State.String(), Attempt: t.Attempt,
 		Reason: t.Reason, Delivery: t.Delivery.String(), Received: t.ReceivedAt, Finished: t.FinishedAt,
+		Placeholder: element(t.Placeholder, "Content"), Code: t.Code, Due: t.Due, Told: t.Way.Told, Unknown: t.Way.Unknown,
+	}
+	if t.Way.TakenBy != (store.Key{}) {
+		r.TakenBy = t.Way.TakenBy.String()
+	}
+	if t.Way.Fetch.Page > 0 {
+		r.Fetches, r.Again = t.Way.Fetch.Of.String(), t.Way.Fetch.Again
 	}
 	if do, ok := parseInstruction(t.Body); ok {
 		kind := element(t.Body, "MsgType")
@@ -49,19 +57,21 @@ func rowOf(t *store.Turn) Row {
 			kind = strings.ToUpper(element(t.Body, "Event"))
 		}
 		r.ID = kind + "/" + do.Mark
+	} else if id, err := strconv.ParseInt(element(t.Body, "MsgId"), 10, 64); err == nil {
+		r.ID = messageID(id)
 	}
 	r.Reply, r.To = element(t.Reply, "Content"), element(t.Reply, "ToUserName")
 	return r
 }
 
-var elementPattern = regexp.MustCompile(`<([A-Za-z]+)>(?:<!\[CDATA\[)?([^<\]]*)`)
+var elementPattern = regexp.MustCompile(`(?s)<([A-Za-z]+)>(?:<!\[CDATA\[(.*?)\]\]>|([^<]*))`)
 
 // element is the text of the first element with a name, if it is as simple as in all
 // documents that the harness and the bot make.
 func element(document, name string) string {
 	for _, m := range elementPattern.FindAllStringSubmatch(document, -1) {
 		if m[1] == name {
-			return m[2]
+			return m[2] + m[3]
 		}
 	}
 	return ""

@@ -14,10 +14,19 @@
 //
 // WeChat is package simulator over real sockets, each push from an address of
 // its own within 127.0.0.0/8. Messages arrive at a fixed rate, whatever the
-// server does with them (open loop). Four accounts cover plain and safe mode, with and without the
-// customer-service API; eight sets of rules cover three and four pushes, a retry at once
-// and after five seconds, the same and a fresh signature. It has a connection
+// server does with them (open loop). Five accounts cover plain and safe mode, with and without the
+// customer-service API, and the order of the ways that a late answer takes; eight sets of rules cover three and four
+// pushes, a retry at once and after five seconds, the same and a fresh signature. It has a connection
 // refused, as WeChat would, while the process is down.
+//
+// WeChat's HTTP API is the harness's own. It outlives the bot, and writes down what it was asked to send, what it
+// has taken, and whether it has told so: it is slow, busy or down for a while, takes nothing for some users, and now
+// and then takes a message and breaks the connection off.
+//
+// The users ask questions whose handlers take 0.1 to 20 s, and come back until they have read the answer: they tap on
+// the link that they were given, with or without WeChat telling its id, or twice at the same time; they send the word
+// that fetches what waits; or they ask something else, whose answer brings the one before ahead. What they have
+// read is known, since each answer names its message and its start.
 //
 // The database is read afterwards, by package sqlite's reader and by
 // PRAGMA integrity_check through database/sql.
@@ -26,17 +35,20 @@
 //
 // [Check] compares them. What must hold has a name:
 //
-//	I1   what was answered with 200 is in the store, in a recorded end state, with the reply that was given
-//	I2   what was accepted, answered or not, comes to a recorded end state
+//	I1   what was answered with 200 is in the store, in a recorded end state, with the reply that was given; its answer
+//	     was read by the user, whatever way it took, or is kept for him, or the store says why neither
+//	I2   what was accepted, answered or not, comes to the same end
 //	I3   one start; a further one only after the death of the process that ran the one before,
 //	     with the next attempt's number, and never after a result was stored
-//	I4   all answers of a message are equal
-//	I5   one delivery, outside of the ambiguous ones
-//	I6   the answer goes to who asked, and answers what was asked
+//	I4   all answers of a message are equal; once a text was given in place of the answer, pushes get that
+//	I5   an answer is read once. Once more for each time that nobody could know: the process died within a second of
+//	     it, or the API did not tell that it had taken it; and for each time that the user asked for it again. The API
+//	     takes no message more than twice
+//	I6   the answer goes to who asked, and answers what was asked; what comes ahead of it or is fetched is his, too
 //	I7   an answered push was answered within 4.6 s; checked where a scenario does not take the time away
 //	I8   the status is 200 and the body a valid reply, success, or empty
 //	I9   a push that is not WeChat's comes to no row, no start and no 200
-//	I10  calls of WeChat's API stay within their budget and within 48 hours
+//	I10  WeChat's API is asked within 48 hours, and for no more messages than it takes for one of the user
 //	I11  integrity_check says ok; one row for each message, and none that nobody sent
 //	I12  goroutines, descriptors and memory come back to where they were
 //
@@ -46,9 +58,11 @@
 // # The scenarios
 //
 // kill: SIGKILL at random moments, 50 to 1,500 ms after the process is ready, now and then
-// while it starts, and now and then after six seconds, so that answers come that are
-// too late for a push. The next process is started at once. Finds lost and
-// repeated messages at all points between accept and answer. It cannot see a missing
+// while it starts, now and then after five to nine seconds, and every tenth time after 12 to 22 s, so
+// that handlers of all lengths come to their end and the outbox tries again. The next process is started at once. When
+// the kills are over, the users fetch what is still kept for them. Finds lost and
+// repeated messages and answers at all points between accept and delivery. With -fast nearly all answers are in time for
+// the first push, at a higher rate. It cannot see a missing
 // flush: what a dead process has written is in the kernel, and safe there.
 //
 // powercut: the database lies on an ext4 file system in a loop file. Under load the process is

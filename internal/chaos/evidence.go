@@ -25,9 +25,8 @@ type Evidence struct {
 	Pure bool
 	// Timely says that nothing has taken the server's time away, so I7 holds.
 	Timely bool
-	// APICalls are calls of WeChat's API, and APIBudget how many there may be.
-	APICalls  []APICall
-	APIBudget int
+	// APICalls are the calls of WeChat's API by which messages were to be sent, in the order of their ends.
+	APICalls []APICall
 	// Idle are what the process took when it had nothing to do: after warming up, and
 	// after more work. Nil if it was not looked at.
 	Idle []Usage
@@ -42,9 +41,12 @@ type Message struct {
 	User    string
 	// Do is what the handler was told to do.
 	Do Instruction
-	// Hold says that the account has no customer-service API, so that a push which is
-	// not the last is held beyond its window, and answered if the result comes then.
+	// Hold says that a push which is not the last is held beyond its window, and answered if the result comes
+	// then.
 	Hold bool
+	// Fetch says that it is a tap or a word by which the user fetches an answer. If there is none it is a
+	// message like any other.
+	Fetch bool
 	// Forged says that it was pushed in a way that the server must refuse.
 	Forged bool
 	// Pushes are in the order of time.
@@ -122,15 +124,46 @@ type Row struct {
 	Delivery string
 	Received time.Time
 	Finished time.Time
+
+	Placeholder string // the text that was given in place of the reply
+	Code        string
+	Due         time.Time
+	Told        int
+	Unknown     int
+	TakenBy     string // the Key of the row that has carried the reply
+	Fetches     string // the Key of the row whose reply the message asks for; of zeros if that is gone
+	Again       bool   // it had been given before
+}
+
+// onItsWay reports whether the reply will still take a way by itself. The kinds of delivery are those of
+// package store.
+func (r *Row) onItsWay() bool {
+	switch r.Delivery {
+	case "none", "offered":
+		return r.State == "answered"
+	case "late", "sending":
+		return !r.Due.IsZero()
+	}
+	return false
 }
 
 // done reports whether the state is an end state.
 func (r *Row) done() bool { return r.State != "running" && r.State != "new" && r.State != "" }
 
-// APICall is one call of WeChat's API for a message.
+// APICall is one call of WeChat's API by which a message was to be sent to a user.
 type APICall struct {
-	ID string
-	At time.Time
+	Account string `json:"account"`
+	User    string `json:"user"`
+	Text    string `json:"text"`
+	// Begun is when it came in, At when it was decided, and Answered when the answer had been written; that is zero
+	// if it never was.
+	Begun    time.Time `json:"begun"`
+	At       time.Time `json:"at"`
+	Answered time.Time `json:"answered"`
+	// Sent says that the user has got the message.
+	Sent bool `json:"sent"`
+	// Lost says that the bot was not told so.
+	Lost bool `json:"lost"`
 }
 
 // Usage is what a process takes.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -33,7 +32,7 @@ func (i Instruction) String() string {
 	return i.Do + "/" + i.Mark
 }
 
-var instructionPattern = regexp.MustCompile(`\b(echo|silent|fail|panic)(?::([0-9]{1,6}))?/([0-9a-z]+)`)
+var instructionPattern = regexp.MustCompile(`\b(echo|silent|fail|panic)(?::([0-9]{1,6}))?/([0-9a-z.]+)`)
 
 // parseInstruction finds the instruction in a text: that of a message or event, or a
 // whole document.
@@ -52,19 +51,28 @@ func answer(start *Mark) string {
 	return fmt.Sprintf("answer %s %d %d %d", start.ID, start.Attempt, start.PID, start.At.UnixNano())
 }
 
-// parseAnswer takes it apart.
-func parseAnswer(text string) (start Mark, ok bool) {
-	f := strings.Fields(text)
-	if len(f) != 5 || f[0] != "answer" {
-		return Mark{}, false
+var answerPattern = regexp.MustCompile(`\banswer ([A-Za-z]+/[0-9a-z.]+) ([0-9]{1,9}) ([0-9]{1,9}) ([0-9]{1,18}|[1-8][0-9]{18})\b`)
+
+// parseAnswers finds the answers in what a user reads, which may bring those of earlier questions ahead of
+// its own.
+func parseAnswers(text string) (starts []Mark) {
+	for _, f := range answerPattern.FindAllStringSubmatch(text, -1) {
+		attempt, _ := strconv.Atoi(f[2])
+		pid, _ := strconv.Atoi(f[3])
+		nano, _ := strconv.ParseInt(f[4], 10, 64)
+		starts = append(starts, Mark{ID: f[1], Attempt: attempt, PID: pid, At: time.Unix(0, nano)})
 	}
-	attempt, err1 := strconv.Atoi(f[2])
-	pid, err2 := strconv.Atoi(f[3])
-	nano, err3 := strconv.ParseInt(f[4], 10, 64)
-	if err1 != nil || err2 != nil || err3 != nil {
-		return Mark{}, false
+	return starts
+}
+
+// answerTo finds the answer to one message in what a user reads.
+func answerTo(id, text string) (start Mark, ok bool) {
+	for _, s := range parseAnswers(text) {
+		if s.ID == id {
+			return s, true
+		}
 	}
-	return Mark{ID: f[1], Attempt: attempt, PID: pid, At: time.Unix(0, nano)}, true
+	return Mark{}, false
 }
 
 // fallbackText is what the accounts with a fallback answer when a turn has failed.

@@ -10,20 +10,29 @@ import (
 // killOptions are those of the scenario kill.
 type killOptions struct {
 	Kills int
+	// Fast has nearly all answers go out on the first push, at a higher rate; the API does nothing wrong, and nobody
+	// comes back for an answer.
+	Fast bool
 	// P99 is the bound for the time from the start of a process to the first 200.
 	P99 time.Duration
 }
 
 // settleTime is how long messages may be under way after the last one was sent: four
-// pushes, and a repetition.
-const settleTime = 40 * time.Second
+// pushes, and a repetition; or the visits of a user.
+const settleTime = 3 * time.Minute
 
 // killLoop kills the process at random moments under load.
 func killLoop(ctx context.Context, r *run, o killOptions) error {
 	if err := r.configure(r.dir); err != nil {
 		return err
 	}
-	w, err := r.wechat(killMix)
+	m := lateMix
+	if o.Fast {
+		m = killMix
+	} else {
+		r.api.sick.Store(&apiFaults)
+	}
+	w, err := r.wechat(m)
 	if err != nil {
 		return err
 	}
@@ -37,7 +46,15 @@ func killLoop(ctx context.Context, r *run, o killOptions) error {
 	stop := w.load(ctx, r.opts.Rate)
 	defer stop()
 	for n := 1; n <= o.Kills; n++ {
-		if p, err = r.killOnce(ctx, p); err != nil {
+		life := r.shortLife
+		switch {
+		case o.Fast:
+		case n%10 == 5:
+			life = r.longLife
+		case n%5 == 3:
+			life = r.fairLife
+		}
+		if p, err = r.killOnce(ctx, p, w, life()); err != nil {
 			return err
 		}
 		if n%10 == 0 || n == o.Kills {
@@ -53,6 +70,11 @@ func killLoop(ctx context.Context, r *run, o killOptions) error {
 	if err := r.calm(ctx, p, w, stop); err != nil {
 		return err
 	}
+	if !o.Fast {
+		if err := r.fetchAll(ctx, p, w); err != nil {
+			return err
+		}
+	}
 	return r.conclude(ctx, p, w, func(e *Evidence) {
 		e.Timely = true
 		restarts := firstAcks(e)
@@ -64,9 +86,47 @@ func killLoop(ctx context.Context, r *run, o killOptions) error {
 	})
 }
 
-// killOnce kills the process after some time, and starts the next one. Now and then it
+// shortLife is how long a process lives: mostly not longer than a passive window.
+func (r *run) shortLife() time.Duration {
+	if r.rng.IntN(15) == 0 {
+		// Long enough for answers that come after the passive window.
+		return time.Duration(4500+r.rng.Int64N(2000)) * time.Millisecond
+	}
+	return time.Duration(50+r.rng.Int64N(1450)) * time.Millisecond
+}
+
+// fairLife is longer than a passive window.
+func (r *run) fairLife() time.Duration {
+	return time.Duration(5000+r.rng.Int64N(4000)) * time.Millisecond
+}
+
+// live waits for the end of a life. Mostly, if it is longer than a passive window, that is when the result of a late
+// handler is being stored, or has been a moment ago: left to chance, few kills would meet what comes between the result
+// and its delivery.
+func (r *run) live(ctx context.Context, w *wechat, ready time.Time, life time.Duration) error {
+	if life < answerBy || r.rng.IntN(4) == 0 {
+		return pause(ctx, life)
+	}
+	// What there is to aim at is known shortly before.
+	const early = time.Second
+	if err := pause(ctx, life-early); err != nil {
+		return err
+	}
+	miss := time.Duration(r.rng.Int64N(int64(10 * time.Millisecond)))
+	if end := w.handlers.next(ready, time.Now().Add(2*early)); !end.IsZero() {
+		return pause(ctx, time.Until(end)+miss)
+	}
+	return pause(ctx, early)
+}
+
+// longLife is long enough for all handlers, and for the outbox to try again.
+func (r *run) longLife() time.Duration {
+	return time.Duration(12_000+r.rng.Int64N(10_000)) * time.Millisecond
+}
+
+// killOnce kills the process when it has been ready for some time, and starts the next one. Now and then it
 // is killed while it starts, which is a crash within a recovery.
-func (r *run) killOnce(ctx context.Context, p *process) (*process, error) {
+func (r *run) killOnce(ctx context.Context, p *process, w *wechat, life time.Duration) (*process, error) {
 	if r.rng.IntN(12) == 0 {
 		if err := pause(ctx, time.Duration(r.rng.Int64N(int64(60*time.Millisecond)))); err != nil {
 			return nil, err
@@ -75,12 +135,7 @@ func (r *run) killOnce(ctx context.Context, p *process) (*process, error) {
 		if err := p.waitReady(20 * time.Second); err != nil {
 			return nil, fmt.Errorf("%w:\n%s", err, tail(r.botLog.Name(), 20))
 		}
-		life := time.Duration(50+r.rng.Int64N(1450)) * time.Millisecond
-		if r.rng.IntN(15) == 0 {
-			// Long enough for answers that come after the passive window.
-			life = time.Duration(4500+r.rng.Int64N(2000)) * time.Millisecond
-		}
-		if err := pause(ctx, life); err != nil {
+		if err := r.live(ctx, w, p.life.Ready, life); err != nil {
 			return nil, err
 		}
 	}
@@ -108,6 +163,37 @@ func (r *run) calm(ctx context.Context, p *process, w *wechat, stop func()) erro
 	}
 	r.say("all messages have come to their end")
 	return nil
+}
+
+// fetchAll has the users fetch what is kept for them, so that the end tells what nobody can get. The API is well
+// again, but for those to whom it sends nothing.
+func (r *run) fetchAll(ctx context.Context, p *process, w *wechat) error {
+	if r.opts.Memory {
+		return nil
+	}
+	r.api.sick.Store(&faults{refuse: apiFaults.refuse})
+	const rounds = 3
+	for round := 1; ; round++ {
+		rows, err := r.settledRows(ctx)
+		if err != nil {
+			return err
+		}
+		kept := w.fetchKept(rows, round)
+		r.say("%d answers are kept for their users", kept)
+		switch {
+		case kept == 0:
+			return nil
+		case round > rounds:
+			r.report.broke("%d answers are kept for users who have asked for them %d times", kept, rounds)
+			return nil
+		}
+		if err := w.settle(settleTime); err != nil {
+			return err
+		}
+		if err := p.quiet(ctx, 30*time.Second); err != nil {
+			return err
+		}
+	}
 }
 
 // conclude looks for leaks in the last process, collects the evidence, stops the process

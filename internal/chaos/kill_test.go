@@ -40,9 +40,20 @@ func smoke(t *testing.T, name string, o Options, do func(context.Context, *run) 
 func TestKill(t *testing.T) {
 	t.Parallel()
 	report := smoke(t, "kill", Options{Seed: 7, Rate: 100, RetryAtOnce: true}, func(ctx context.Context, r *run) error {
-		return killLoop(ctx, r, killOptions{Kills: 3})
+		return killLoop(ctx, r, killOptions{Kills: 3, Fast: true})
 	})
 	if c := report.Counts; c == nil || c.Deaths != 3 || c.Acked == 0 || c.Starts == 0 || c.Rows < c.Acked {
+		t.Errorf("the kill loop has not done its work: %+v", c)
+	}
+}
+
+// TestKillLate has answers take every way there is.
+func TestKillLate(t *testing.T) {
+	t.Parallel()
+	report := smoke(t, "kill", Options{Seed: 7, Rate: 25, RetryAtOnce: true}, func(ctx context.Context, r *run) error {
+		return killLoop(ctx, r, killOptions{Kills: 3})
+	})
+	if c := report.Counts; c == nil || c.Deaths != 3 || c.ByPush == 0 || c.ByAPI == 0 || c.ByFetch == 0 || c.ByAhead == 0 || c.Promised == 0 || c.Kept > 0 {
 		t.Errorf("the kill loop has not done its work: %+v", c)
 	}
 }

@@ -27,15 +27,17 @@ type scenario struct {
 
 var scenarios = []*scenario{
 	{
-		name: "kill", does: "kill -9 at random moments under load", rate: 500,
+		name: "kill", does: "kill -9 at random moments under load", rate: 120,
 		flags: func(f *flag.FlagSet) (func(context.Context, *run) error, func() map[string]any) {
 			o := killOptions{}
 			f.IntVar(&o.Kills, "kills", 30, "kills")
+			f.BoolVar(&o.Fast, "fast", false, "answers that are in time for a push, mostly; try it with -rate 500")
 			f.DurationVar(&o.P99, "p99", 300*time.Millisecond, "bound of the time from start to first 200, for 99 of 100")
 			return func(ctx context.Context, r *run) error { return killLoop(ctx, r, o) },
-				func() map[string]any { return map[string]any{"kills": o.Kills} }
+				func() map[string]any { return map[string]any{"kills": o.Kills, "fast": o.Fast} }
 		},
-		short: [][]string{{"-kills", "30"}}, full: [][]string{{"-kills", "200"}},
+		short: [][]string{{"-fast", "-rate", "500", "-kills", "30"}, {"-kills", "16"}},
+		full:  [][]string{{"-fast", "-rate", "500", "-kills", "200"}, {"-kills", "200"}},
 	},
 	{
 		name: "powercut", does: "the power of the database's file system fails under load", rate: 800, needs: []string{needRoot, needLoop, needMkfs},

@@ -68,7 +68,7 @@ func TestWitness(t *testing.T) {
 	if diff := cmp.Diff([]Mark{late, late}, ends, cmp.Comparer(local)); diff != "" {
 		t.Errorf("ends (-want +got)\n%s", diff)
 	}
-	if got, ok := parseAnswer(answer(&late)); !ok || got.ID != late.ID || got.Attempt != 2 || got.PID != 7 || !got.At.Equal(late.At) {
+	if got, ok := answerTo("text/b", "one\n"+answer(&early)+"\n"+answer(&late)); !ok || got.ID != late.ID || got.Attempt != 2 || got.PID != 7 || !got.At.Equal(late.At) {
 		t.Errorf("the answer %q is read as %+v, %v", answer(&late), got, ok)
 	}
 	for _, bad := range []string{"start text/a 0a 1 7\n", "start text/a 0a x 7 1\n", "middle text/a 0a 1 7 1\n"} {
@@ -77,7 +77,7 @@ func TestWitness(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{"", "answer", "answer text/a 1 2 x", fallbackText} {
-		if got, ok := parseAnswer(bad); ok {
+		if got := parseAnswers(bad); got != nil {
 			t.Errorf("%q is read as %+v", bad, got)
 		}
 	}
@@ -94,9 +94,11 @@ func TestRowOf(t *testing.T) {
 	if got.ID != "CLICK/1f" || got.Reply != "answer CLICK/1f 2 3 4" || got.To != "oUser" || got.State != "answered" || !got.done() {
 		t.Errorf("got %+v", got)
 	}
-	turn.Body, turn.MsgType, turn.Event = "<xml><MsgType><![CDATA[text]]></MsgType><Content><![CDATA[sleep]]></Content></xml>", "text", ""
-	if got := rowOf(&turn); got.ID != "" {
-		t.Errorf("a body without an instruction has the ID %q", got.ID)
+	turn.Body, turn.MsgType, turn.Event = "<xml><MsgType><![CDATA[text]]></MsgType><Content><![CDATA[sleep]]></Content><MsgId>7</MsgId></xml>", "text", ""
+	turn.Placeholder = `<xml><Content><![CDATA[tap <a href="x">here</a>]]></Content></xml>`
+	turn.Way.Fetch = store.Fetch{Of: store.Key{1}, Page: 1, Again: true}
+	if got := rowOf(&turn); got.ID != "msg/7" || got.Placeholder != `tap <a href="x">here</a>` || got.Fetches != turn.Way.Fetch.Of.String() || !got.Again || got.TakenBy != "" {
+		t.Errorf("a body without an instruction is %+v", got)
 	}
 }
 

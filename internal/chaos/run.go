@@ -55,6 +55,9 @@ type run struct {
 	database    string // path of the file
 	addr        string // where the bot listens
 	wanted      bool   // violations are: the bot is a mutant
+	api         *api
+	seen        seen // by the users
+	stuck       int  // rows whose answers are on their way for ever, as it seems
 
 	mu        sync.Mutex
 	processes []*process
@@ -78,6 +81,11 @@ func newRun(o Options, report *Report) (*run, error) {
 		os.RemoveAll(dir)
 		return nil, err
 	}
+	if r.api, err = newAPI(filepath.Join(dir, "api.jsonl"), o.Seed, &r.seen); err != nil {
+		r.close()
+		return nil, err
+	}
+	r.onClose(r.api.close)
 	if r.addr, err = freePort(20000 + int(time.Now().UnixNano()%5000)); err != nil {
 		r.close()
 		return nil, err
@@ -108,15 +116,22 @@ func (r *run) configure(folder string) error {
 	}
 	r.report.Machine = machine(folder)
 	var b strings.Builder
-	fmt.Fprintf(&b, "listen: %s\nadmin: 127.0.0.1:0\nadmin_token_file: %s\nstore: %q\nlog:\n  level: warn\naccounts:\n", r.addr, filepath.Join(r.dir, "token"), storage)
+	fmt.Fprintf(&b, "listen: %s\nadmin: 127.0.0.1:0\nadmin_token_file: %s\nstore: %q\napi_base_url: %s\nlog:\n  level: warn\naccounts:\n",
+		r.addr, filepath.Join(r.dir, "token"), storage, r.api.base)
 	for _, a := range accounts {
 		fmt.Fprintf(&b, "  - name: %s\n    app_id: %s\n    original_id: %s\n    token: %s\n    mode: %s\n    verified: %v\n",
 			a.name, a.appID, a.original, a.token, a.mode, a.verified)
+		if a.verified {
+			fmt.Fprintf(&b, "    app_secret: %s\n", appSecret)
+		}
 		if a.mode != simulator.Plain {
 			fmt.Fprintf(&b, "    encoding_aes_key: %s\n", a.key)
 		}
 		if a.fallback != "" {
 			fmt.Fprintf(&b, "    fallback: %s\n", a.fallback)
+		}
+		if a.late != "" {
+			fmt.Fprintf(&b, "    %s\n", a.late)
 		}
 	}
 	return os.WriteFile(r.configFile, []byte(b.String()), 0o600)
@@ -124,30 +139,28 @@ func (r *run) configure(folder string) error {
 
 // wechat returns the WeChat of this run.
 func (r *run) wechat(m mix) (*wechat, error) {
-	return newWeChat(r.addr, r.opts.Seed, m, r.opts.RetryAtOnce)
+	w, err := newWeChat(r.addr, r.opts.Seed, m, r.opts.RetryAtOnce)
+	if err == nil {
+		w.seen = &r.seen
+	}
+	return w, err
 }
 
 // evidence collects what the parties have written down, with the bot still running
 // or not. It waits for the database to have no running turns any more.
 func (r *run) evidence(ctx context.Context, w *wechat) (*Evidence, error) {
+	var err error
 	e := &Evidence{Messages: w.ledger(), Stored: !r.opts.Memory, Pure: r.opts.Pure, Integrity: r.integrity}
 	if e.Stored {
-		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(200 * time.Millisecond) {
-			rows, err := readRows(ctx, r.database, r.began)
-			if err != nil {
-				return nil, err
-			}
-			e.Rows = rows
-			if unfinished(rows) == 0 || time.Now().After(deadline) {
-				break
-			}
+		if e.Rows, err = r.settledRows(ctx); err != nil {
+			return nil, err
 		}
 		if err := r.checkIntegrity(ctx); err != nil {
 			return nil, err
 		}
 		e.Integrity = r.integrity
 	}
-	var err error
+	e.APICalls = r.api.ledger()
 	if e.Starts, e.Ends, err = readWitness(r.witnessFile); err != nil {
 		return nil, err
 	}
@@ -155,9 +168,38 @@ func (r *run) evidence(ctx context.Context, w *wechat) (*Evidence, error) {
 	return e, nil
 }
 
-func unfinished(rows []Row) (n int) {
+// settledTime is how long answers may be on their way after everything else has come to its end: a part of
+// which nobody knows whether it was sent waits for 15 s, and an answer whose carrier failed for a minute.
+const settledTime = 100 * time.Second
+
+// settledRows reads the rows when none is on its way any more, but for those that stayed so for settledTime.
+func (r *run) settledRows(ctx context.Context) ([]Row, error) {
+	for deadline := time.Now().Add(settledTime); ; {
+		rows, err := readRows(ctx, r.database, r.began)
+		if err != nil || open(rows) <= r.stuck {
+			return rows, err
+		}
+		if time.Now().After(deadline) {
+			r.stuck = open(rows)
+			r.say("%d turns do not come to their end", r.stuck)
+			return rows, nil
+		}
+		if err := pause(ctx, 500*time.Millisecond); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// open counts the rows that are not at their end.
+func open(rows []Row) (n int) {
+	failed := make(map[string]bool)
 	for i := range rows {
-		if !rows[i].done() {
+		if rows[i].State == "failed" {
+			failed[rows[i].Key] = true
+		}
+	}
+	for i := range rows {
+		if r := &rows[i]; !r.done() || r.onItsWay() || r.Delivery == "fetched" && failed[r.TakenBy] && !r.Due.IsZero() {
 			n++
 		}
 	}

@@ -22,17 +22,28 @@ type account struct {
 	token    string
 	key      string
 	mode     simulator.Mode
-	verified bool // may call the customer-service API
 	fallback string
+	verified bool   // may call the customer-service API
+	late     string // what the configuration says about late answers, beyond that
 }
 
-// accounts are plain and safe, with and without the customer-service API.
+// holds reports whether a push is left open for WeChat's retry.
+func (a *account) holds() bool { return !a.verified || strings.Contains(a.late, "hold") }
+
+// accounts are plain and safe, with and without the customer-service API, and with all that can be
+// said about late answers.
 var accounts = []account{
-	{"plain-hold", "wx00000000000000c1", "gh_00000000c1c1", "zChaosPlainHold1234567890", "", simulator.Plain, false, ""},
-	{"plain-api", "wx00000000000000c2", "gh_00000000c2c2", "aChaosPlainApi12345678901", "", simulator.Plain, true, fallbackText},
-	{"safe-hold", "wx00000000000000c3", "gh_00000000c3c3", "mChaosSafeHold12345678901", "0123456789abcdefghijklmnopqrstuvwxyzABCDEFG", simulator.Safe, false, fallbackText},
-	{"safe-api", "wx00000000000000c4", "gh_00000000c4c4", "1ChaosSafeApi123456789012", "GFEDCBAzyxwvutsrqponmlkjihgfedcba9876543210", simulator.Safe, true, ""},
+	{name: "plain-hold", appID: "wx00000000000000c1", original: "gh_00000000c1c1", token: "zChaosPlainHold1234567890", mode: simulator.Plain, late: "hold_budget: 1000000"},
+	{name: "plain-api", appID: "wx00000000000000c2", original: "gh_00000000c2c2", token: "aChaosPlainApi12345678901", mode: simulator.Plain, verified: true, fallback: fallbackText},
+	{name: "safe-hold", appID: "wx00000000000000c3", original: "gh_00000000c3c3", token: "mChaosSafeHold12345678901", mode: simulator.Safe,
+		key: "0123456789abcdefghijklmnopqrstuvwxyzABCDEFG", late: "hold_budget: 1", fallback: fallbackText},
+	{name: "safe-api", appID: "wx00000000000000c4", original: "gh_00000000c4c4", token: "1ChaosSafeApi123456789012", mode: simulator.Safe,
+		key: "GFEDCBAzyxwvutsrqponmlkjihgfedcba9876543210", verified: true, late: "on_unknown: drop"},
+	{name: "plain-both", appID: "wx00000000000000c5", original: "gh_00000000c5c5", token: "kChaosPlainBoth1234567890", mode: simulator.Plain, verified: true, late: "late: hold"},
 }
+
+// appSecret is that of all of them.
+const appSecret = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 
 // mix says what the messages are. The shares are of 1; what is left are texts that are
 // answered at once.
@@ -47,10 +58,14 @@ type mix struct {
 	panics   float64
 	forged   float64
 	repeat   float64 // of the answered ones: pushed again up to 3 s later
+	talks    float64 // questions whose answers are late, and users who come back for them: see talk
 }
 
 // killMix has something of everything.
 var killMix = mix{late: 0.01, slow: 0.08, pairs: 0.06, silent: 0.04, fail: 0.02, panics: 0.01, forged: 0.02, repeat: 0.05}
+
+// lateMix has mostly questions whose answers come late.
+var lateMix = mix{talks: 0.3, slow: 0.06, pairs: 0.06, silent: 0.03, fail: 0.02, panics: 0.01, forged: 0.02, repeat: 0.05}
 
 // wechat pushes messages at a fixed rate and writes down what comes of them.
 type wechat struct {
@@ -69,6 +84,9 @@ type wechat struct {
 
 	acked   atomic.Int64
 	lastAck atomic.Int64 // Unix nanoseconds
+
+	seen     *seen
+	handlers handlers
 }
 
 // pusher pushes for one account by one set of rules.
@@ -80,7 +98,7 @@ type pusher struct {
 // newWeChat returns a WeChat that pushes to the bot at addr. With atOnce it retries what
 // fails always at once, which is over sooner.
 func newWeChat(addr string, seed uint64, m mix, atOnce bool) (*wechat, error) {
-	w := &wechat{mix: m, rng: rand.New(rand.NewPCG(seed, 0x77656368_6174))}
+	w := &wechat{mix: m, seen: new(seen), rng: rand.New(rand.NewPCG(seed, 0x77656368_6174))}
 	if m.slowFrom == 0 {
 		w.mix.slowFrom, w.mix.slowTo = 200*time.Millisecond, 2*time.Second
 	}
@@ -185,6 +203,14 @@ func (w *wechat) next() int {
 	case under(w.mix.forged):
 		w.send(w.forgers[w.rng.IntN(len(w.forgers))], user, "text", do, 0, true, -1)
 		return 1
+	case under(w.mix.talks):
+		t := &talk{w: w, p: p, user: user, mark: do.Mark, rng: rand.New(rand.NewPCG(w.rng.Uint64(), w.mark))}
+		w.under.Add(1)
+		w.group.Go(func() {
+			defer w.under.Add(-1)
+			t.run()
+		})
+		return 1
 	case under(w.mix.pairs):
 		// WeChat's clock counts seconds, and events have no MsgId.
 		now := time.Now().Unix()
@@ -217,7 +243,7 @@ func (w *wechat) newMark() string {
 
 // send sends one message in a goroutine of its own.
 func (w *wechat) send(p pusher, user, kind string, do Instruction, at int64, forged bool, repeat time.Duration) {
-	m := &Message{ID: kind + "/" + do.Mark, Account: p.account.name, User: user, Do: do, Hold: !p.account.verified, Forged: forged}
+	m := &Message{ID: kind + "/" + do.Mark, Account: p.account.name, User: user, Do: do, Hold: p.account.holds(), Forged: forged}
 	var out simulator.Message
 	switch kind {
 	case "CLICK":
@@ -227,27 +253,34 @@ func (w *wechat) send(p pusher, user, kind string, do Instruction, at int64, for
 	default:
 		out = simulator.Text(do.String())
 	}
-	out.FromUserName, out.CreateTime = user, at
+	out.CreateTime = at
 	w.under.Add(1)
 	w.group.Go(func() {
 		defer w.under.Add(-1)
-		report, err := p.Send(context.Background(), out)
-		w.note(m, report, false)
+		w.push(p, m, out, repeat)
+	})
+}
+
+// push sends one message and, if that is not below 0, once more after repeat, as WeChat does by mistake. It
+// returns when WeChat is done with it.
+func (w *wechat) push(p pusher, m *Message, out simulator.Message, repeat time.Duration) {
+	out.FromUserName = m.User
+	report, err := p.Send(context.Background(), out)
+	w.note(m, report, false)
+	if err != nil {
+		m.Stopped = true
+	}
+	if repeat >= 0 && m.Acked() {
+		time.Sleep(repeat)
+		again, err := p.Repeat(context.Background(), report)
+		w.note(m, again, true)
 		if err != nil {
 			m.Stopped = true
 		}
-		if repeat >= 0 && m.Acked() {
-			time.Sleep(repeat)
-			again, err := p.Repeat(context.Background(), report)
-			w.note(m, again, true)
-			if err != nil {
-				m.Stopped = true
-			}
-		}
-		w.mu.Lock()
-		w.messages = append(w.messages, m)
-		w.mu.Unlock()
-	})
+	}
+	w.mu.Lock()
+	w.messages = append(w.messages, m)
+	w.mu.Unlock()
 }
 
 // note writes down the pushes of a report.
@@ -268,6 +301,7 @@ func (w *wechat) note(m *Message, r *simulator.Report, repeat bool) {
 			if !m.Forged {
 				w.acked.Add(1)
 				w.lastAck.Store(p.End().UnixNano())
+				w.seen.reads(m.User, p.Reply)
 			}
 		}
 		m.Pushes = append(m.Pushes, p)

@@ -41,6 +41,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -59,8 +60,9 @@ type Config struct {
 	// admin listener. Empty leaves the place to the server.
 	AdminTokenFile string `yaml:"admin_token_file"`
 	// Store is where turns are kept: "sqlite:" and the name of a database file (see
-	// Database), or "memory:". Defaults to sqlite:./echostr.db.
-	Store string `yaml:"store"`
+	// Database), "postgres://" and the rest of an address (see Postgres), or "memory:". Defaults to
+	// sqlite:./echostr.db.
+	Store Store `yaml:"store"`
 	// AllowNetworkFileSystem accepts a database file on NFS, SMB or FUSE, whose locks
 	// and flushes may not do what they say.
 	AllowNetworkFileSystem bool `yaml:"allow_network_file_system"`
@@ -78,6 +80,12 @@ type Config struct {
 	// OnUnsubscribe says what happens to the data of a user who unsubscribes.
 	// Defaults to erase, which WeChat's rules ask for.
 	OnUnsubscribe OnUnsubscribe `yaml:"on_unsubscribe"`
+	// APIBaseURL is where WeChat's HTTP API is called, if not at
+	// https://api.weixin.qq.com: a regional host, a proxy or a simulator. It begins with
+	// https://, or http:// and a loopback address, since the AppSecret goes there.
+	APIBaseURL string `yaml:"api_base_url"`
+	// ServeToken lets the admin listener hand access tokens to the user's other services.
+	ServeToken bool `yaml:"serve_token"`
 
 	// Warnings are about things that work but are probably not meant.
 	Warnings Errors `yaml:"-"`
@@ -120,7 +128,7 @@ type Account struct {
 	Name string `yaml:"name"`
 	// AppID is wx and 16 hexadecimal digits.
 	AppID string `yaml:"app_id" also:"appid"`
-	// AppSecret is needed only for calls to WeChat's API.
+	// AppSecret is needed for calls to WeChat's API, and so for a Late of api or hold.
 	AppSecret Secret `yaml:"app_secret" also:"secret"`
 	// Token is what WeChat's console calls 令牌(Token).
 	Token Secret `yaml:"token"`
@@ -131,8 +139,38 @@ type Account struct {
 	// Verified says that the account is verified (微信认证) and so may call
 	// the customer-service API (客服消息).
 	Verified bool `yaml:"verified"`
+	// Late says which way a late answer takes. Empty: api if the account is Verified,
+	// and ticket if not.
+	Late Late `yaml:"late"`
+	// OnUnknown says what happens to a message of which nobody knows whether the API has
+	// sent it. Defaults to resend.
+	OnUnknown OnUnknown `yaml:"on_unknown"`
+	// Placeholder is the text a user gets when the last push ends before the handler, at
+	// most 1200 bytes with {link} in it. Empty: the server's own.
+	Placeholder string `yaml:"placeholder"`
+	// FetchWord is the text by which a user fetches the newest answer that waits, at most 60
+	// bytes. Empty: 继续.
+	FetchWord string `yaml:"fetch_word"`
+	// TicketLife is how long an answer is kept to be fetched, 1 min to 168 h.
+	// Defaults to 24h.
+	TicketLife Duration `yaml:"ticket_life"`
+	// HoldBudget is how many pushes may be left to WeChat's cut within five minutes, 1 to
+	// 1,000,000. Defaults to 60.
+	HoldBudget Count `yaml:"hold_budget"`
+	// Overlap says what becomes of a handler when its user writes again. Defaults to parallel.
+	Overlap Overlap `yaml:"overlap"`
+	// Markdown turns Markdown in text replies into text that reads well in WeChat.
+	// Defaults to true for the bot ai, and to false for others.
+	Markdown bool `yaml:"markdown"`
+	// RemoveThinking removes from text replies what a model has thought (<think>…</think>).
+	// Defaults to true for the bot ai, and to false for others.
+	RemoveThinking bool `yaml:"remove_thinking"`
+	// TokenKind is the way access tokens are fetched. Defaults to stable.
+	TokenKind TokenKind `yaml:"token_kind"`
 	// Bot is the built-in bot that answers. Empty: nothing answers.
 	Bot Bot `yaml:"bot"`
+	// AI is for the bot ai only.
+	AI AI `yaml:"ai"`
 	// OriginalID is gh_ and 12 hexadecimal digits (原始ID). If it is given,
 	// pushes to another one are refused.
 	OriginalID string `yaml:"original_id"`
@@ -265,10 +303,9 @@ func (l *loader) failure() Errors { return l.errs.merge(l.cfg.Warnings) }
 
 // holdsSecrets reports whether a secret stands in the file itself.
 func (c *Config) holdsSecrets() bool {
-	byName, names := keysOf(reflect.TypeFor[Account]())
 	for i := range c.Accounts {
-		for _, n := range names {
-			if k := byName[n]; k.secret && !k.file && c.at[accountPath(i, n)].line > 0 {
+		for path := range c.secrets(i) {
+			if c.at[path].line > 0 {
 				return true
 			}
 		}
@@ -276,21 +313,42 @@ func (c *Config) holdsSecrets() bool {
 	return false
 }
 
+// secrets yields the secrets of an account, those of its sections too, by their paths.
+func (c *Config) secrets(i int) iter.Seq2[string, *Secret] {
+	return func(yield func(string, *Secret) bool) {
+		eachSecret(reflect.ValueOf(&c.Accounts[i]).Elem(), accountPath(i, ""), yield)
+	}
+}
+
+func eachSecret(v reflect.Value, parent string, yield func(string, *Secret) bool) bool {
+	byName, names := keysOf(v.Type())
+	for _, n := range names {
+		k := byName[n]
+		field := v.Field(k.index)
+		switch {
+		case k.file: // the twin of one that has its turn
+		case k.secret:
+			if !yield(k.path(parent), field.Addr().Interface().(*Secret)) {
+				return false
+			}
+		case isSection(field.Type()) && !eachSecret(field, k.path(parent), yield):
+			return false
+		}
+	}
+	return true
+}
+
 func (l *loader) readSecrets() {
-	byName, names := keysOf(reflect.TypeFor[Account]())
 	for i := range l.cfg.Accounts {
-		account := reflect.ValueOf(&l.cfg.Accounts[i]).Elem()
-		for _, n := range names {
-			k := byName[n]
-			path := k.path(accountPath(i, ""))
-			if name, ok := l.secretFiles[path]; ok && k.file {
-				l.readSecretFile(name, path, account.Field(k.index))
+		for path, secret := range l.cfg.secrets(i) {
+			if name, ok := l.secretFiles[path+fileSuffix]; ok {
+				l.readSecretFile(name, path+fileSuffix, secret)
 			}
 		}
 	}
 }
 
-func (l *loader) readSecretFile(name, path string, into reflect.Value) {
+func (l *loader) readSecretFile(name, path string, into *Secret) {
 	if !filepath.IsAbs(name) && l.cfg.file != "" {
 		name = filepath.Join(filepath.Dir(l.cfg.file), name)
 	}
@@ -305,7 +363,7 @@ func (l *loader) readSecretFile(name, path string, into reflect.Value) {
 	case trimSpace(data) == "":
 		l.bad(path, "the file that it names is empty; write the secret into it")
 	default:
-		into.Set(reflect.ValueOf(NewSecret(trimSpace(data))))
+		*into = NewSecret(trimSpace(data))
 	}
 }
 
@@ -331,6 +389,16 @@ func (c *Config) fillDefaults() {
 		}
 		setDefaultUnless(c, accountPath(i, "freshness"), &a.Freshness, Duration(freshness))
 		setDefaultUnless(c, accountPath(i, "body_limit"), &a.BodyLimit, 256<<10)
+		setDefault(&a.OnUnknown, Resend)
+		setDefaultUnless(c, accountPath(i, "ticket_life"), &a.TicketLife, Duration(24*time.Hour))
+		setDefaultUnless(c, accountPath(i, "hold_budget"), &a.HoldBudget, 60)
+		setDefault(&a.Overlap, OverlapParallel)
+		setDefault(&a.TokenKind, StableToken)
+		if a.Bot == BotAI {
+			setDefaultUnless(c, accountPath(i, "markdown"), &a.Markdown, true)
+			setDefaultUnless(c, accountPath(i, "remove_thinking"), &a.RemoveThinking, true)
+			a.AI.fillDefaults(c, accountPath(i, "ai"))
+		}
 	}
 }
 

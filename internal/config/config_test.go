@@ -44,7 +44,7 @@ func loadText(text string, env []string, files map[string]string) (*Config, erro
 }
 
 var secretFiles = map[string]string{
-	"etc/token": goodToken + "\n", "/run/key": "  " + goodKey + "\r\n", "etc/empty": " \n",
+	"etc/token": goodToken + "\n", "etc/key": "CANARY-key\n", "/run/key": "  " + goodKey + "\r\n", "etc/empty": " \n",
 	"etc/forbidden": "forbidden", "etc/long": strings.Repeat("x", 5000), "etc/weak": "CANARY9",
 }
 
@@ -110,6 +110,17 @@ const minimal = `accounts:
     bot: sample
 `
 
+// account is a with the defaults that most accounts have.
+func account(a Account) Account {
+	a.HandlerTimeout, a.BodyLimit = Duration(time.Minute), 256<<10
+	a.Freshness = Duration(5 * time.Minute)
+	if a.Mode == Safe {
+		a.Freshness = Duration(10 * time.Minute)
+	}
+	a.OnUnknown, a.TicketLife, a.HoldBudget, a.Overlap, a.TokenKind = Resend, Duration(24*time.Hour), 60, OverlapParallel, StableToken
+	return a
+}
+
 func defaults() Config {
 	return Config{
 		Listen: "127.0.0.1:8080", Admin: "127.0.0.1:8081", Store: "sqlite:./echostr.db",
@@ -117,10 +128,7 @@ func defaults() Config {
 		Limits:        Limits{MaxWaiting: 10_000, MaxRunning: 10_000},
 		Retention:     Retention{Bodies: Duration(30 * 24 * time.Hour)},
 		OnUnsubscribe: Erase,
-		Accounts: []Account{{
-			Name: "demo", AppID: "wxb11529c136998cb6", Token: NewSecret(goodToken), Mode: Plain, Bot: BotSample,
-			HandlerTimeout: Duration(time.Minute), Freshness: Duration(5 * time.Minute), BodyLimit: 256 << 10,
-		}},
+		Accounts:      []Account{account(Account{Name: "demo", AppID: "wxb11529c136998cb6", Token: NewSecret(goodToken), Mode: Plain, Bot: BotSample})},
 	}
 }
 
@@ -169,14 +177,20 @@ retention:
 limits: {max_waiting: 1, max_running: 1000000}
 allow_network_file_system: true
 on_unsubscribe: keep
+api_base_url: https://sh.api.weixin.qq.com
+serve_token: true
 accounts:
   - {name: a-b_1, appid: wxb11529c136998cb6, secret: s, token: 0123456789012345678, aes_key: `+goodKey+`, mode: compatible,
      verified: true, bot: demo, original_id: gh_866835093fea, previous_token: old, previous_encoding_aes_key: kWxPEV2UEDyxWpmPdKC3F4dgPDmOvfKX1HGnEUDS1aR,
-     previous_until: 2026-03-02T20:00:00+08:00, handler_timeout: 1m30s, freshness: 30s, body_limit: 1MiB, allow_weak_token: true, fallback: 稍后再试}
+     previous_until: 2026-03-02T20:00:00+08:00, handler_timeout: 1m30s, freshness: 30s, body_limit: 1MiB, allow_weak_token: true, fallback: 稍后再试,
+     late: hold, on_unknown: drop, placeholder: '稍等，{link}', fetch_word: 取, ticket_life: 1h, hold_budget: 1, overlap: queue, markdown: true, remove_thinking: true, token_kind: plain}
+  - {name: b, appid: wxb11529c136998cb7, token: `+goodToken+`, mode: plain, verified: true, late: ticket, bot: ai, markdown: false, remove_thinking: false,
+     ai: {base_url: http://127.0.0.1:11434/v1, model: qwen3, api_key: k, system_prompt: 简短, memory_turns: 0, memory_life: 30d, max_tokens: 800, timeout: 90s}}
 `, "\n", "\r\n"), nil, func(c *Config) {
 			*c = Config{
 				Listen: ":80", Admin: "[::1]:81", AdminTokenFile: "admin.token", Store: "memory:",
 				Log: Log{Level: "debug", Format: LogJSON}, Retention: Retention{Duration(240 * time.Hour)}, OnUnsubscribe: Keep, AllowNetworkFileSystem: true,
+				APIBaseURL: "https://sh.api.weixin.qq.com", ServeToken: true,
 				Limits:         Limits{MaxWaiting: 1, MaxRunning: 1_000_000},
 				TrustedProxies: []Prefix{{netip.MustParsePrefix("10.0.0.0/8")}, {netip.MustParsePrefix("::1/128")}, {netip.MustParsePrefix("192.0.2.1/32")}},
 				Accounts: []Account{{
@@ -185,10 +199,52 @@ accounts:
 					PreviousToken: NewSecret("old"), PreviousEncodingAESKey: NewSecret("kWxPEV2UEDyxWpmPdKC3F4dgPDmOvfKX1HGnEUDS1aR"),
 					PreviousUntil: time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC), HandlerTimeout: Duration(90 * time.Second),
 					Freshness: Duration(30 * time.Second), BodyLimit: 1 << 20, AllowWeakToken: true, Fallback: "稍后再试",
-				}},
+					Late: LateHold, OnUnknown: Drop, Placeholder: "稍等，{link}", FetchWord: "取", TicketLife: Duration(time.Hour), HoldBudget: 1,
+					Overlap: OverlapQueue, Markdown: true, RemoveThinking: true, TokenKind: PlainToken,
+				}, account(Account{
+					Name: "b", AppID: "wxb11529c136998cb7", Token: NewSecret(goodToken), Mode: Plain, Verified: true, Late: LateTicket, Bot: BotAI,
+					AI: AI{
+						BaseURL: "http://127.0.0.1:11434/v1", Model: "qwen3", APIKey: NewSecret("k"), SystemPrompt: "简短",
+						MemoryLife: Duration(720 * time.Hour), MaxTokens: 800, Timeout: Duration(90 * time.Second),
+					},
+				})},
 			}
 		}},
 		{"keys without a value are not given", "listen:\nlog:\n" + minimal + "    freshness:\n    token_file: ~\n", nil, func(*Config) {}},
+		{"the bot ai", strings.Replace(minimal, "bot: sample", "bot: ai\n    ai:\n      base_url: https://api.deepseek.com/v1\n      model: deepseek-chat\n      api_key_file: key", 1), []string{
+			"ECHOSTR_ACCOUNTS_0_AI_MODEL=deepseek-reasoner", "ECHOSTR_ACCOUNTS_0_AI_MEMORY_TURNS=3",
+		}, func(c *Config) {
+			a := &c.Accounts[0]
+			a.Bot, a.Markdown, a.RemoveThinking = BotAI, true, true
+			a.AI = AI{
+				BaseURL: "https://api.deepseek.com/v1", Model: "deepseek-reasoner", APIKey: NewSecret("CANARY-key"),
+				MemoryTurns: 3, MemoryLife: Duration(24 * time.Hour), Timeout: Duration(5 * time.Minute),
+			}
+		}},
+		{"the bot ai by variables", minimal, []string{
+			"ECHOSTR_ACCOUNTS_0_BOT=ai", "ECHOSTR_ACCOUNTS_0_AI_BASE_URL=http://[::1]:8000", "ECHOSTR_ACCOUNTS_0_AI_MODEL=m",
+			"ECHOSTR_ACCOUNTS_0_AI_API_KEY_FILE=key", "ECHOSTR_ACCOUNTS_0_REMOVE_THINKING=false", "ECHOSTR_API_BASE_URL=http://localhost:8090/", "ECHOSTR_SERVE_TOKEN=true",
+		}, func(c *Config) {
+			c.APIBaseURL, c.ServeToken = "http://localhost:8090/", true
+			a := &c.Accounts[0]
+			a.Bot, a.Markdown = BotAI, true
+			a.AI = AI{BaseURL: "http://[::1]:8000", Model: "m", APIKey: NewSecret("CANARY-key"), MemoryTurns: 10, MemoryLife: Duration(24 * time.Hour), Timeout: Duration(5 * time.Minute)}
+		}},
+		{
+			"a variable replaces the file of a secret in a section", strings.Replace(minimal, "bot: sample", "bot: ai\n    ai: {base_url: http://127.0.0.1, model: m, api_key_file: missing}", 1),
+			[]string{"ECHOSTR_ACCOUNTS_0_AI_API_KEY=k"},
+			func(c *Config) {
+				a := &c.Accounts[0]
+				a.Bot, a.Markdown, a.RemoveThinking = BotAI, true, true
+				a.AI = AI{BaseURL: "http://127.0.0.1", Model: "m", APIKey: NewSecret("k"), MemoryTurns: 10, MemoryLife: Duration(24 * time.Hour), Timeout: Duration(5 * time.Minute)}
+			},
+		},
+		{"a verified account", minimal + "    verified: true\n    app_secret_file: key\n", nil, func(c *Config) {
+			c.Accounts[0].Verified, c.Accounts[0].AppSecret = true, NewSecret("CANARY-key")
+		}},
+		{"a verified account without AppSecret", minimal + "    verified: true\n    late: ticket\n", nil, func(c *Config) {
+			c.Accounts[0].Verified, c.Accounts[0].Late = true, LateTicket
+		}},
 		{"block scalar", minimal + "    fallback: |\n      一\n      二\n", nil, func(c *Config) { c.Accounts[0].Fallback = "一\n二" }},
 		{"variables win", "listen: :1\nlog: {level: warn}\n" + minimal, []string{
 			"ECHOSTR_LISTEN=:2", "ECHOSTR_LOG_LEVEL=error", "ECHOSTR_RETENTION_BODIES=2h", "ECHOSTR_TRUSTED_PROXIES=192.0.2.7, 10.0.0.0/8",
@@ -209,10 +265,9 @@ accounts:
 			"ECHOSTR_ACCOUNTS_1_NAME=two", "ECHOSTR_ACCOUNTS_1_APPID=wxb11529c136998cb7", "ECHOSTR_ACCOUNTS_1_TOKEN=" + goodToken[1:],
 			"ECHOSTR_ACCOUNTS_1_MODE=safe", "ECHOSTR_ACCOUNTS_1_ENCODINGAESKEY=" + goodKey, "ECHOSTR_ACCOUNTS_1_BOT=demo",
 		}, func(c *Config) {
-			c.Accounts = append(c.Accounts, Account{
+			c.Accounts = append(c.Accounts, account(Account{
 				Name: "two", AppID: "wxb11529c136998cb7", Token: NewSecret(goodToken[1:]), Mode: Safe, EncodingAESKey: NewSecret(goodKey), Bot: BotDemo,
-				HandlerTimeout: Duration(time.Minute), Freshness: Duration(10 * time.Minute), BodyLimit: 256 << 10,
-			})
+			}))
 		}},
 		{"secrets from files", strings.Replace(minimal, "token: "+goodToken, "token_file: token\n    encoding_aes_key_file: /run/key", 1), nil, func(c *Config) {
 			c.Accounts[0].EncodingAESKey = NewSecret(goodKey)
@@ -225,18 +280,27 @@ accounts:
 		{"doubts", strings.Replace(minimal, "    bot: sample\n", "", 1) + `    previous_token: abc
     previous_until: 2026-03-01T11:00:00Z
   - {name: b, app_id: wxb11529c136998cb7, token: ` + goodToken + `, mode: plain, bot: demo}
+  - {name: c, app_id: wxb11529c136998cb8, token: ` + strings.ToLower(goodToken) + `, mode: plain, verified: true, app_secret: '` + PlaceholderAppSecret + `', bot: ai, ai: {base_url: http://10.0.0.9/v1, model: m, api_key: k}}
 admin: 0.0.0.0:9
+serve_token: true
 `, []string{"ECHOSTR_LISTN=:1"}, func(c *Config) {
 			c.Admin = "0.0.0.0:9"
 			c.Accounts = append(c.Accounts, c.Accounts[0])
 			c.Accounts[1].Name, c.Accounts[1].AppID, c.Accounts[1].Bot = "b", "wxb11529c136998cb7", BotDemo
+			c.ServeToken = true
+			ai := account(Account{Name: "c", AppID: "wxb11529c136998cb8", Token: NewSecret(strings.ToLower(goodToken)), Mode: Plain, Verified: true, AppSecret: NewSecret(PlaceholderAppSecret), Bot: BotAI, Markdown: true, RemoveThinking: true})
+			ai.AI = AI{BaseURL: "http://10.0.0.9/v1", Model: "m", APIKey: NewSecret("k"), MemoryTurns: 10, MemoryLife: Duration(24 * time.Hour), Timeout: Duration(5 * time.Minute)}
+			c.Accounts = append(c.Accounts, ai)
 			c.Accounts[0].Bot, c.Accounts[0].PreviousToken, c.Accounts[0].PreviousUntil = "", NewSecret("abc"), now.Add(-time.Hour)
 			for _, line := range []string{
 				"ECHOSTR_LISTN: this variable names no key and is ignored; check its spelling against the keys of the file",
-				"etc/echostr.yaml:2:5: accounts[0].bot: no bot is named, so every message is answered with nothing; write sample or demo",
+				"etc/echostr.yaml:2:5: accounts[0].bot: no bot is named, so every message is answered with nothing; write sample, demo or ai",
 				"etc/echostr.yaml:7:21: accounts[0].previous_until: has passed, so the previous token and key are refused; remove them",
 				"etc/echostr.yaml:8:50: accounts[1].token: is also that of accounts[0], so who knows one can forge pushes to the other; give each account its own",
-				"etc/echostr.yaml:9:8: admin: is not a loopback address, so others can read the metrics; use 127.0.0.1 unless a firewall stands before it",
+				"etc/echostr.yaml:9:125: accounts[2].app_secret: is the placeholder that `echostr account new NAME` writes; copy 开发者密码(AppSecret) from WeChat's console, or no late answer goes out",
+				"etc/echostr.yaml:9:185: accounts[2].ai.base_url: begins with http://, so others on the way can read the api_key and all messages; use https:// if the endpoint has it",
+				"etc/echostr.yaml:10:8: admin: is not a loopback address, so others can read the metrics; use 127.0.0.1 unless a firewall stands before it",
+				"etc/echostr.yaml:11:14: serve_token: hands access tokens out without encryption, and admin is not a loopback address; use 127.0.0.1 unless that network is your own",
 			} {
 				c.Warnings = append(c.Warnings, &Error{Text: line})
 			}
@@ -321,6 +385,7 @@ func TestOpenFile(t *testing.T) {
 		{minimal, 0o640, nil, true},
 		{inFile, 0o644, nil, false},
 		{inFile, 0o644, []string{"ECHOSTR_ACCOUNTS_0_TOKEN=" + goodToken}, false},
+		{strings.Replace(inFile, "bot: sample", "bot: ai\n    ai: {base_url: http://127.0.0.1, model: m, api_key: k}", 1), 0o644, nil, true},
 	} {
 		path := filepath.Join(dir, "echostr.yaml")
 		if err := os.WriteFile(path, []byte(tt.text), 0o600); err != nil {
@@ -335,6 +400,26 @@ func TestOpenFile(t *testing.T) {
 		}
 		if got := strings.Contains(c.Warnings.Error(), path+": the file holds secrets, and other users may read it; run chmod 600"); got != tt.warn || len(c.Warnings) > 1 {
 			t.Errorf("%v %v: %v", tt.mode, tt.env, c.Warnings)
+		}
+	}
+}
+
+// TestAPIBaseURL: the AppSecret goes there.
+func TestAPIBaseURL(t *testing.T) {
+	t.Parallel()
+	for base, want := range map[string]string{
+		"": "", "https://api.weixin.qq.com": "", "https://api2.weixin.qq.com/": "", "https://10.0.0.7:8443/wechat": "",
+		"http://127.0.0.1:8090": "", "http://localhost:8090": "", "http://[::1]:8090/x": "", "HTTPS://api.weixin.qq.com": "",
+		"http://api.weixin.qq.com": "unencrypted", "http://10.0.0.7": "unencrypted", "http://0.0.0.0:8090": "unencrypted", "http://localhost.example.com": "unencrypted",
+		"api.weixin.qq.com": "is not the URL", "ftp://127.0.0.1": "is not the URL", "https://": "is not the URL", "https://u:p@api.weixin.qq.com": "is not the URL",
+		"https://api.weixin.qq.com?a=b": "is not the URL", "https://api.weixin.qq.com#a": "is not the URL", "127.0.0.1:8090": "is not the URL", "https://h:port": "is not the URL",
+	} {
+		k := checker{c: &Config{APIBaseURL: base}}
+		switch k.apiBaseURL(); {
+		case want == "" && len(k.errs) > 0:
+			t.Errorf("%q is refused: %v", base, k.errs)
+		case want != "" && (len(k.errs) != 1 || k.errs[0].Path != "api_base_url" || !strings.Contains(k.errs[0].Text, want)):
+			t.Errorf("%q: %v, want %q", base, k.errs, want)
 		}
 	}
 }
@@ -371,7 +456,7 @@ func TestDatabase(t *testing.T) {
 		{"", "sqlite:./echostr.db", "echostr.db"},
 		{"etc/echostr.yaml", "memory:", ""},
 	} {
-		c := &Config{file: tt.file, Store: tt.store}
+		c := &Config{file: tt.file, Store: Store(tt.store)}
 		if got := filepath.ToSlash(c.Database()); got != tt.want {
 			t.Errorf("%s in %q: %q, want %q", tt.store, tt.file, got, tt.want)
 		}
@@ -388,10 +473,10 @@ func TestBadStores(t *testing.T) {
 		"sqlite:": "names no file", "sqlite:data/": "names a folder", "sqlite:.": "names a folder", "sqlite:data/..": "names a folder",
 		"sqlite::memory:": "write memory: alone", "sqlite:file::memory:": "write memory: alone", "memory:x": "write memory: alone",
 		"sqlite://var/e.db": "with one slash", "sqlite:e.db?cache=shared": "question mark", "sqlite:a\x00b": "characters",
-		"sqlite3:e.db": "write sqlite: before", "file:e.db": "write sqlite: before", "postgresql://x": "does not exist yet",
+		"sqlite3:e.db": "write sqlite: before", "file:e.db": "write sqlite: before", "postgresql://x": "names no database", "postgres:x": "is not an address", "postgres://u:p%zz@h/n": "is not an address", "postgres://u:p/w@h:5432/n": "is not an address",
 		"./echostr.db": "is not a store; write sqlite:./echostr.db", "SQLITE:e.db": "is not a store",
 	} {
-		k := checker{c: &Config{Store: store}}
+		k := checker{c: &Config{Store: Store(store)}}
 		if k.store(); len(k.errs) != 1 || k.errs[0].Path != "store" || !strings.Contains(k.errs[0].Text, want) {
 			t.Errorf("%q: %v, want %q", store, k.errs, want)
 		}
@@ -407,8 +492,13 @@ func TestDevelopment(t *testing.T) {
 	if err := c.Validate(now); err != nil {
 		t.Errorf("the development configuration is refused: %v", err)
 	}
-	if c.Accounts[0].Verified || c.Accounts[0].Bot != BotDemo {
-		t.Errorf("got %+v; holding and the demo bot must be seen", c.Accounts[0])
+	if len(c.Accounts) != 2 || !c.Accounts[0].Verified || c.Accounts[1].Verified {
+		t.Errorf("got %+v; late answers must be seen by the API, and by holding and tickets", c.Accounts)
+	}
+	for _, a := range c.Accounts {
+		if a.Bot != BotDemo || a.Late != "" || a.AppSecret.IsZero() {
+			t.Errorf("got %+v; it has the demo bot, and its late answers go the way of its kind", a)
+		}
 	}
 	// S30: no key of a file can bring the account into production.
 	for _, file := range []string{

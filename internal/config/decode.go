@@ -95,11 +95,14 @@ type key struct {
 	file   bool // it is that twin
 }
 
+// fileSuffix is what stands behind the key of a secret to name its file.
+const fileSuffix = "_file"
+
 // path is the path of the key inside the thing at parent.
 func (k key) path(parent string) string {
 	name := k.name
 	if k.file {
-		name += "_file"
+		name += fileSuffix
 	}
 	if parent == "" {
 		return name
@@ -125,8 +128,8 @@ func keysOf(t reflect.Type) (byName map[string]key, names []string) {
 		names = append(names, name)
 		if k.secret {
 			k.file = true
-			byName[name+"_file"] = k
-			names = append(names, name+"_file")
+			byName[name+fileSuffix] = k
+			names = append(names, name+fileSuffix)
 		}
 	}
 	return byName, names
@@ -180,12 +183,12 @@ func (l *loader) mapping(n ast.Node, v reflect.Value, path string) bool {
 var plainWord = regexp.MustCompile(`^[A-Za-z][A-Za-z_]{0,29}$`)
 
 func (l *loader) unknownKey(at place, path, name string, names []string) {
-	where := "an account"
+	where := path[strings.LastIndex(path, ".")+1:] // a section
 	switch {
 	case path == "":
 		where = "the file"
-	case !strings.HasPrefix(path, "accounts["):
-		where = path
+	case strings.HasPrefix(where, "accounts["):
+		where = "an account"
 	}
 	p := path
 	text := "this key is not known in " + where

@@ -82,9 +82,9 @@ func (l *loader) assign(a assignment, v reflect.Value, path string) {
 	l.cfg.at[path] = place{source: a.name}
 	if last := a.keys[len(a.keys)-1]; last.secret {
 		// A variable replaces the file's secret in both of its forms.
-		twin := path + "_file"
+		twin := path + fileSuffix
 		if last.file {
-			twin = strings.TrimSuffix(path, "_file")
+			twin = strings.TrimSuffix(path, fileSuffix)
 		}
 		if l.cfg.at[twin].line > 0 {
 			delete(l.cfg.at, twin)

@@ -41,7 +41,7 @@ func FuzzConfig(f *testing.F) {
 			t.Errorf("accepted by Load and refused by Validate: %v", err)
 		}
 		for _, a := range c.Accounts {
-			if a.Token.IsZero() || a.Mode == "" || a.HandlerTimeout <= 0 || a.Freshness <= 0 || a.BodyLimit <= 0 {
+			if a.Token.IsZero() || a.Mode == "" || a.HandlerTimeout <= 0 || a.Freshness <= 0 || a.BodyLimit <= 0 || a.TicketLife <= 0 || a.HoldBudget <= 0 || (a.Bot == BotAI) == (a.AI == AI{}) {
 				t.Errorf("accepted: %+v", a)
 			}
 		}

@@ -27,7 +27,7 @@ func TestSecretNeverPrints(t *testing.T) {
 		&foreign{s},
 		[]foreign{{s}},
 		Account{Token: s},
-		&Config{Accounts: []Account{{AppSecret: s, EncodingAESKey: s}}},
+		&Config{Accounts: []Account{{AppSecret: s, EncodingAESKey: s, AI: AI{APIKey: s}}}},
 	}
 	outputs := make(map[string]string)
 	for i, v := range values {
@@ -93,8 +93,13 @@ func TestErrorsShowNoSecrets(t *testing.T) {
     previous_token: 'CANARY7xyz'
     previous_encoding_aes_key: >-
       CANARY7ghijklmnopqrstuvwxyz0123456789ABCDEG
-    previous_until: 2026-03-01T13:00:00Z`, 1), "\n"), "\n")
-	valid[len(valid)-2] = "    mode: safe"
+    previous_until: 2026-03-01T13:00:00Z
+    ai:
+      base_url: https://CANARY7.example.com/v1
+      model: m
+      api_key: CANARY7-key
+      system_prompt: CANARY7 be brief`, 1), "\n"), "\n")
+	valid[len(valid)-2], valid[len(valid)-1] = "    mode: safe", "    bot: ai"
 	if _, err := loadText(strings.Join(valid, "\n"), nil, nil); err != nil {
 		t.Fatalf("the undamaged file is refused: %v", err)
 	}

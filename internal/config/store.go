@@ -1,6 +1,9 @@
 package config
 
 import (
+	"fmt"
+	"io"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,12 +15,60 @@ const (
 	defaultStore = sqliteScheme + "./echostr.db"
 )
 
+// Store says where turns are kept. Wherever it is printed, a password in it is not.
+type Store string
+
+// String returns s with *** for a password.
+func (s Store) String() string {
+	if !s.isPostgres() {
+		return string(s)
+	}
+	u, err := url.Parse(string(s))
+	if err != nil {
+		return "postgres:" + masked
+	}
+	where := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
+	if name := u.User.Username(); name != "" {
+		where.User = url.User(name)
+	}
+	if u.RawQuery != "" {
+		where.RawQuery = masked // a password may stand here, too
+	}
+	return where.String()
+}
+
+// Format prints the same for every verb and flag.
+func (s Store) Format(f fmt.State, _ rune) { io.WriteString(f, s.String()) }
+
+// MarshalText makes encoders of text print the same, encoding/json among them.
+func (s Store) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText takes the text.
+func (s *Store) UnmarshalText(text []byte) error {
+	*s = Store(text)
+	return nil
+}
+
+func (s Store) isPostgres() bool {
+	scheme, _, _ := strings.Cut(string(s), ":")
+	return slices.Contains([]string{"postgres", "postgresql"}, scheme)
+}
+
+// Postgres returns the address of the database of the store postgres:, which is a secret, and "" if turns are
+// kept elsewhere.
+func (c *Config) Postgres() string {
+	if !c.Store.isPostgres() {
+		return ""
+	}
+	return string(c.Store)
+}
+
 // Database returns the path of the database file of the store sqlite:, and ""
 // if turns are kept elsewhere. A relative name counts from the directory of the
 // configuration file, as that of a file with a secret does, and without a file from
 // the working directory.
 func (c *Config) Database() string {
-	name, ok := strings.CutPrefix(c.Store, sqliteScheme)
+	name, ok := strings.CutPrefix(string(c.Store), sqliteScheme)
 	if !ok {
 		return ""
 	}
@@ -27,11 +78,11 @@ func (c *Config) Database() string {
 	return filepath.Join(filepath.Dir(c.file), name)
 }
 
-const storeHelp = "write sqlite:./echostr.db for a database in that file, or memory: for a store that forgets everything when the process ends"
+const storeHelp = "write sqlite:./echostr.db for a database in that file, postgres://user:password@host:5432/name for a database that several nodes share, or memory: for a store that forgets everything when the process ends"
 
 func (k *checker) store() {
-	scheme, _, _ := strings.Cut(k.c.Store, ":")
-	name, isSQLite := strings.CutPrefix(k.c.Store, sqliteScheme)
+	scheme, _, _ := strings.Cut(string(k.c.Store), ":")
+	name, isSQLite := strings.CutPrefix(string(k.c.Store), sqliteScheme)
 	switch {
 	case k.c.Store == memoryStore:
 	case scheme == "memory", isSQLite && strings.Contains(name, ":memory:"):
@@ -42,8 +93,8 @@ func (k *checker) store() {
 		k.database(name)
 	case scheme == "sqlite3", scheme == "file":
 		k.bad("store", "is a database file under another name than here; write sqlite: before the file, like sqlite:./echostr.db")
-	case slices.Contains([]string{"postgres", "postgresql"}, scheme):
-		k.bad("store", "this engine does not exist yet; %s", storeHelp)
+	case k.c.Store.isPostgres():
+		k.postgres(string(k.c.Store))
 	default:
 		k.bad("store", "is not a store; %s", storeHelp)
 	}
@@ -62,5 +113,17 @@ func (k *checker) database(name string) {
 		k.bad("store", "has characters that no name of a file should have; write a plain one, like sqlite:./echostr.db")
 	case strings.HasSuffix(name, "/"), filepath.Base(name) == ".", filepath.Base(name) == "..":
 		k.bad("store", "names a folder; write the name of a file in it, like sqlite:./echostr.db")
+	}
+}
+
+// postgres checks the address of a database. What is wrong with it is not quoted: it may be the password.
+func (k *checker) postgres(address string) {
+	const advice = "write it like postgres://user:password@host:5432/name, and characters such as @, / and %% in the password as %%40, %%2F and %%25"
+	u, err := url.Parse(address)
+	switch {
+	case err != nil, u.Opaque != "":
+		k.bad("store", "is not an address of a database; "+advice)
+	case strings.Trim(u.Path, "/") == "":
+		k.bad("store", "names no database behind the host; "+advice)
 	}
 }

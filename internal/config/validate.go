@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"reflect"
+	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
@@ -34,9 +34,14 @@ var (
 // PlaceholderAppID is what `echostr account new` writes when it is not told the AppID.
 const PlaceholderAppID = "wx0000000000000000"
 
+// PlaceholderAppSecret is what it writes for a verified account.
+const PlaceholderAppSecret = "00000000000000000000000000000000"
+
 const (
 	maxRotation     = 24 * time.Hour
 	maxFallback     = 2048 // R-REPLY-TEXT
+	maxPlaceholder  = 1200 // the link becomes longer than {link}
+	maxFetchWord    = 60
 	newAccount      = "`echostr account new NAME`"
 	developmentOnly = "is the one of the development account, which everybody knows; replace it by the output of " + newAccount + " and paste the same into WeChat's console"
 )
@@ -69,6 +74,7 @@ func (c *Config) problems(now time.Time) Errors {
 	span(k, "retention.bodies", c.Retention.Bodies, Duration(time.Hour), Duration(3660*24*time.Hour), "1h", "3660d")
 	span(k, "limits.max_waiting", c.Limits.MaxWaiting, 1, maxCount, "1", "1000000")
 	span(k, "limits.max_running", c.Limits.MaxRunning, 1, maxCount, "1", "1000000")
+	k.apiBaseURL()
 	if len(c.Accounts) == 0 {
 		k.bad("accounts", "no account is given; paste the output of %s here", newAccount)
 	}
@@ -142,14 +148,66 @@ func (k *checker) account(i int, now time.Time) {
 	span(k, path("handler_timeout"), a.HandlerTimeout, Duration(time.Millisecond), Duration(10*time.Minute), "1ms", "10m")
 	span(k, path("freshness"), a.Freshness, Duration(30*time.Second), Duration(10*time.Minute), "30s", "10m")
 	span(k, path("body_limit"), a.BodyLimit, 4<<10, 4<<20, "4KiB", "4MiB")
+	k.text(path("fallback"), a.Fallback, maxFallback)
+	k.late(i)
+	k.ai(i)
+}
+
+// text checks what users read or write.
+func (k *checker) text(path, text string, most int) {
 	switch {
-	case len(a.Fallback) > maxFallback:
-		k.bad(path("fallback"), "is longer than 2048 bytes, the most that WeChat takes; a Chinese character has three, so shorten it")
-	case a.Fallback != "" && strings.TrimSpace(a.Fallback) == "":
-		k.bad(path("fallback"), "consists of blanks, which WeChat does not show; write a text, or leave the key out")
-	case !utf8.ValidString(a.Fallback):
-		k.bad(path("fallback"), "is not UTF-8; save the file as UTF-8")
+	case len(text) > most:
+		k.bad(path, "is longer than %d bytes; a Chinese character has three, so shorten it", most)
+	case text != "" && strings.TrimSpace(text) == "":
+		k.bad(path, "consists of blanks, which WeChat does not show; write a text, or leave the key out")
+	case !utf8.ValidString(text):
+		k.bad(path, "is not UTF-8; save the file as UTF-8")
 	}
+}
+
+// late checks what is about late answers.
+func (k *checker) late(i int) {
+	a := &k.c.Accounts[i]
+	path := func(key string) string { return accountPath(i, key) }
+
+	byAPI := a.Late == LateAPI || a.Late == LateHold || a.Late == "" && a.Verified
+	switch {
+	case byAPI && !a.Verified:
+		k.bad(path("late"), "needs the customer-service API (客服消息), which only verified accounts (微信认证) have; set verified: true if this one is, else write late: ticket")
+	case byAPI && a.AppSecret.IsZero():
+		k.bad(path("app_secret"), "is missing, and without it no late answer can go out by the customer-service API (客服消息); copy 开发者密码(AppSecret) from WeChat's console into app_secret or the file of app_secret_file, or set late: ticket")
+	}
+	k.text(path("placeholder"), a.Placeholder, maxPlaceholder)
+	if a.Placeholder != "" && !strings.Contains(a.Placeholder, "{link}") {
+		k.bad(path("placeholder"), "does not say {link}, which becomes the link that fetches the answer; write it where the link is to stand, or leave the key out")
+	}
+	k.text(path("fetch_word"), a.FetchWord, maxFetchWord)
+	if strings.TrimSpace(a.FetchWord) != a.FetchWord || strings.ContainsAny(a.FetchWord, "\r\n") {
+		k.bad(path("fetch_word"), "has blanks around it or a line break in it, so nobody will hit it; write one plain word")
+	}
+	span(k, path("ticket_life"), a.TicketLife, Duration(time.Minute), Duration(168*time.Hour), "1m", "168h")
+	span(k, path("hold_budget"), a.HoldBudget, 1, maxCount, "1", "1000000")
+}
+
+func (k *checker) apiBaseURL() {
+	const help = "write https:// and a host, like https://api.weixin.qq.com, or leave the key out"
+	switch host, secure, ok := baseURL(k.c.APIBaseURL); {
+	case k.c.APIBaseURL == "":
+	case !ok:
+		k.bad("api_base_url", "is not the URL of a host; %s", help)
+	case !secure && !loopback(host):
+		k.bad("api_base_url", "begins with http://, and the AppSecret must not travel unencrypted; begin it with https:// (http:// is for a simulator on this machine, at 127.0.0.1)")
+	}
+}
+
+// baseURL takes a URL apart to which paths are appended. ok is false if it is none, or has more than
+// scheme, host and path.
+func baseURL(text string) (host string, secure, ok bool) {
+	u, err := url.Parse(text)
+	if err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
+		return "", false, false
+	}
+	return u.Hostname(), u.Scheme == "https", u.Scheme == "https" || u.Scheme == "http"
 }
 
 // credentials checks tokens and keys, the present ones and the previous ones.
@@ -157,13 +215,10 @@ func (k *checker) credentials(i int, now time.Time) {
 	a := &k.c.Accounts[i]
 	path := func(key string) string { return accountPath(i, key) }
 
-	byName, names := keysOf(reflect.TypeFor[Account]())
-	for _, n := range names {
-		if kk := byName[n]; kk.file {
-			_, one := k.c.at[path(kk.name)]
-			if _, two := k.c.at[path(n)]; one && two {
-				k.bad(path(n), "is given beside %s; keep one of the two", kk.name)
-			}
+	for p := range k.c.secrets(i) {
+		_, one := k.c.at[p]
+		if _, two := k.c.at[p+fileSuffix]; one && two {
+			k.bad(p+fileSuffix, "is given beside %s; keep one of the two", p[strings.LastIndex(p, ".")+1:])
 		}
 	}
 	if a.Token.IsZero() {
@@ -233,8 +288,8 @@ func (k *checker) aesKey(path string, key Secret) {
 // secretPath is the path under which a secret was given: that of its file, if so.
 func (k *checker) secretPath(i int, key string) string {
 	path := accountPath(i, key)
-	if _, ok := k.c.at[path+"_file"]; ok {
-		return path + "_file"
+	if _, ok := k.c.at[path+fileSuffix]; ok {
+		return path + fileSuffix
 	}
 	return path
 }
@@ -245,13 +300,20 @@ func (c *Config) doubts(now time.Time) Errors {
 	if host, _, err := net.SplitHostPort(c.Admin); err == nil && !loopback(host) {
 		k.bad("admin", "is not a loopback address, so others can read the metrics; use 127.0.0.1 unless a firewall stands before it")
 	}
+	if host, _, err := net.SplitHostPort(c.Admin); err == nil && !loopback(host) && c.ServeToken {
+		k.bad("serve_token", "hands access tokens out without encryption, and admin is not a loopback address; use 127.0.0.1 unless that network is your own")
+	}
 	for i := range c.Accounts {
 		a := &c.Accounts[i]
+		k.aiDoubts(i)
+		if a.AppSecret.Reveal() == PlaceholderAppSecret {
+			k.bad(k.secretPath(i, "app_secret"), "is the placeholder that %s writes; copy 开发者密码(AppSecret) from WeChat's console, or no late answer goes out", newAccount)
+		}
 		if a.AppID == PlaceholderAppID {
 			k.bad(accountPath(i, "app_id"), "is the placeholder that %s writes; copy 开发者ID(AppID) from WeChat's console, or encrypted messages do not open", newAccount)
 		}
 		if a.Bot == "" {
-			k.bad(accountPath(i, "bot"), "no bot is named, so every message is answered with nothing; write sample or demo")
+			k.bad(accountPath(i, "bot"), "no bot is named, so every message is answered with nothing; write sample, demo or ai")
 		}
 		if !a.PreviousUntil.IsZero() && !a.PreviousUntil.After(now) {
 			k.bad(accountPath(i, "previous_until"), "has passed, so the previous token and key are refused; remove them")

@@ -37,11 +37,70 @@ type Bot string
 const (
 	BotSample Bot = "sample"
 	BotDemo   Bot = "demo"
+	BotAI     Bot = "ai"
 )
 
 // UnmarshalText accepts the names of the built-in bots.
 func (b *Bot) UnmarshalText(text []byte) error {
-	return oneOf(b, text, "write sample or demo", BotSample, BotDemo)
+	return oneOf(b, text, "write sample, demo or ai", BotSample, BotDemo, BotAI)
+}
+
+// Late is the way that a late answer takes.
+type Late string
+
+// The ways of late answers.
+const (
+	LateAPI    Late = "api"    // the customer-service API (客服消息)
+	LateHold   Late = "hold"   // WeChat's retries, then the API
+	LateTicket Late = "ticket" // WeChat's retries, then a link by which the user fetches it
+)
+
+// UnmarshalText accepts the three ways.
+func (v *Late) UnmarshalText(text []byte) error {
+	return oneOf(v, text, "write api, hold or ticket", LateAPI, LateHold, LateTicket)
+}
+
+// OnUnknown is what happens to a message that may have been sent.
+type OnUnknown string
+
+// What can happen to it.
+const (
+	Resend OnUnknown = "resend" // it is sent once more, and may arrive twice
+	Drop   OnUnknown = "drop"   // it is not, and may be lost
+)
+
+// UnmarshalText accepts resend and drop.
+func (v *OnUnknown) UnmarshalText(text []byte) error {
+	return oneOf(v, text, "write resend or drop", Resend, Drop)
+}
+
+// Overlap is what becomes of a handler when its user writes again.
+type Overlap string
+
+// What can become of it.
+const (
+	OverlapParallel Overlap = "parallel"
+	OverlapQueue    Overlap = "queue"
+	OverlapCancel   Overlap = "cancel"
+)
+
+// UnmarshalText accepts parallel, queue and cancel.
+func (v *Overlap) UnmarshalText(text []byte) error {
+	return oneOf(v, text, "write parallel, queue or cancel", OverlapParallel, OverlapQueue, OverlapCancel)
+}
+
+// TokenKind is the way access tokens are fetched.
+type TokenKind string
+
+// The two ways: getStableAccessToken and getAccessToken.
+const (
+	StableToken TokenKind = "stable"
+	PlainToken  TokenKind = "plain"
+)
+
+// UnmarshalText accepts stable and plain.
+func (v *TokenKind) UnmarshalText(text []byte) error {
+	return oneOf(v, text, "write stable or plain", StableToken, PlainToken)
 }
 
 // LogLevel is debug, info, warn or error.

@@ -11,7 +11,7 @@
 //
 //	Mutant: M1 acknowledge before the commit
 //	Breaks: what goes wrong then, in a sentence.
-//	Kill: I1 wxchaos kill -kills 10
+//	Kill: I1 wxchaos kill -fast -rate 500 -kills 10
 //	Kill: I1/I3 go test -run TestSimulation$ ./internal/turn
 //
 // A Kill line has the invariants, any one of which may be named, and a command.

@@ -14,17 +14,21 @@ import (
 )
 
 // Wherever a process dies, once or twice, also while it recovers: in the end the
-// store holds what it would hold without, but for the number of the attempt and
-// what nobody could know. Every place where something can be lost is tried: before
+// store holds what it would hold without, and the user has read what he would have, but for the number of the
+// attempt and what nobody could know. The places are all where something can be lost: before
 // an event, with a transaction under way that is carried out or not, after it and
-// before anybody was told, between two effects.
+// before anybody was told, between two effects, around a request to the API. One in thirteen is tried, in
+// each world others; all of them with -sim.all.
 func TestCrashAnywhere(t *testing.T) {
 	t.Parallel()
-	seeds, pairs := uint64(12), uint64(1)
+	seeds, pairs, stride := uint64(12), uint64(1), 13
 	if raceEnabled || testing.Short() {
-		seeds, pairs = 4, 0
+		seeds, pairs = 2, 0
 	}
-	points, runs := 0, 0
+	if *simAll {
+		seeds, pairs, stride = 12, 3, 1
+	}
+	points, runs, sending := 0, 0, 0
 	for seed := range seeds {
 		whole := crashWorld(seed, nil, false)
 		whole.run()
@@ -33,15 +37,16 @@ func TestCrashAnywhere(t *testing.T) {
 		}
 		points += whole.points
 		for _, lands := range []bool{false, true} {
-			for first := 1; first <= whole.points; first++ {
+			for first := 1 + int(seed)%stride; first <= whole.points; first += stride {
 				runs++
 				once := crashWorld(seed, []int{first}, lands)
 				compareCrashed(t, whole, once)
+				sending += once.reached.CrashesSending
 				if seed >= pairs {
 					continue
 				}
-				// Once more, at each place that there is after the first one.
-				for second := first + 1; second <= min(once.points, first+60); second++ {
+				// Once more, in the recovery from the first one.
+				for second := first + 1; second <= min(once.points, first+60); second += stride + 1 {
 					runs++
 					compareCrashed(t, whole, crashWorld(seed, []int{first, second}, lands))
 				}
@@ -51,16 +56,17 @@ func TestCrashAnywhere(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d places to die at, %d runs", points, runs)
-	if min := int(seeds) * 40; points < min {
-		t.Errorf("%d places to die at, and the test means nothing with fewer than %d", points, min)
+	t.Logf("%d places to die at, %d runs, %d crashes while sending", points, runs, sending)
+	if least := int(seeds) * 200; points < least || sending < runs/50 {
+		t.Errorf("%d places to die at and %d crashes while sending, and the test means nothing with fewer than %d and %d", points, sending, least, runs/50)
 	}
 }
 
 // crashWorld is a small world in which nothing happens but these crashes.
 func crashWorld(seed uint64, crashes []int, lands bool) *sim {
 	s := newSim(seed, 0, profile{nodes: 1 + int(seed%2), messages: 3, spacing: time.Second})
-	s.tail = 200 * time.Second // three attempts of a minute each
+	s.tail = 30 * time.Minute // three attempts of 400 s, and what comes after
+	s.ticketLife, s.diligent = 4*time.Minute, true
 	s.lands = func() bool { return lands }
 	s.crashAt = make(map[int]bool)
 	for _, at := range crashes {
@@ -79,7 +85,7 @@ func compareCrashed(t *testing.T, whole, s *sim) {
 	if s.reached.Crashes == 0 {
 		t.Errorf("no crash at %v", s.crashAt)
 	}
-	for i, m := range s.msgs {
+	for i, m := range s.msgs[:whole.profile.messages] {
 		got, want := &s.disk.rows[i], &whole.disk.rows[i]
 		var diff string
 		switch {
@@ -89,8 +95,10 @@ func compareCrashed(t *testing.T, whole, s *sim) {
 				diff = fmt.Sprintf("it is not in the store, and the user sees %v", m.sees)
 			}
 		case got.Reason == ReasonInterrupted && m.policy.Once:
-		case got.State != want.State || got.Reason != want.Reason || kindOf(got) != kindOf(want):
+		case got.State != want.State || kindOf(got) != kindOf(want) || got.State == store.Failed && got.Reason != want.Reason:
 			diff = fmt.Sprintf("%s\nand without a crash %s", rowText(got), rowText(want))
+		case whole.isRead(whole.msgs[i]) && !s.isRead(m) && !m.user.doubts() && m.event == "":
+			diff = fmt.Sprintf("the user has read %v, of %s\nand without a crash %v, of %s", s.views(m), rowText(got), whole.views(whole.msgs[i]), rowText(want))
 		case got.Attempt > 1+s.reached.Crashes:
 			diff = fmt.Sprintf("%d attempts with %d crashes", got.Attempt, s.reached.Crashes)
 		}
@@ -98,6 +106,24 @@ func compareCrashed(t *testing.T, whole, s *sim) {
 			t.Errorf("seed %d, message %d, crashes at %v, transaction under way carried out %v: %s", s.seed, i, s.crashAt, s.lands(), diff)
 		}
 	}
+}
+
+// isRead reports whether the user has read all of the reply to m.
+func (s *sim) isRead(m *message) bool {
+	row := &s.disk.rows[m.id]
+	spots := m.spots(m.length, func(yield func(text) bool) {
+		for i := range m.user.seen {
+			if v := &m.user.seen[i]; (!v.preview || m.seen.drafted > 0) && !yield(v.show) {
+				return
+			}
+		}
+	})
+	return row.State == store.Answered && !slices.Contains(spots, 0)
+}
+
+// doubts reports whether something that was to reach the user has been called ambiguous.
+func (u *user) doubts() bool {
+	return slices.ContainsFunc(u.msgs, func(m *message) bool { return m.seen.declared > 0 })
 }
 
 // kindOf is a row's reply without the attempt that made it.
@@ -135,7 +161,7 @@ func TestClockJumps(t *testing.T) {
 			if !m.pure && (m.seen.starts[1] != want || len(m.seen.starts) != want) {
 				t.Errorf("seed %d, message %d: started %v", seed, m.id, m.seen.starts)
 			}
-			if late := m.sees == turntest.Fault && m.verified; late || !m.over {
+			if late := m.sees == turntest.Fault && !m.policy.Hold; late || !m.over {
 				t.Errorf("seed %d, message %d: over %v after %d pushes, the user sees %v", seed, m.id, m.over, m.sent, m.sees)
 			}
 		}
@@ -151,7 +177,8 @@ func TestAnyPushes(t *testing.T) {
 		s := newSim(rapid.Uint64().Draw(t, "seed"), 0, profile{nodes: nodes, messages: 1})
 		s.populate()
 		m := s.msgs[0]
-		m.over, m.disturbed, m.pure = true, true, false // WeChat's own schedule is not used
+		m.disturbed, m.pure, m.event = true, false, ""
+		m.done() // WeChat's own schedule is not used
 		m.create = epochStart.Unix()
 		n := rapid.IntRange(1, 4).Draw(t, "pushes")
 		for i := range n {

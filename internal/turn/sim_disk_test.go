@@ -2,6 +2,7 @@ package turn
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/echostr/echostr/store"
@@ -15,14 +16,19 @@ type disk struct {
 	received []time.Duration // when they were inserted, whatever the wall clock said
 	epochs   []int64         // of each node, the newest
 	leases   []time.Duration // of that epoch, when it ends
+	live     []int           // the rows that run, are due, or are offered, in order
 }
 
 func (d *disk) init(s *sim) {
 	d.s = s
-	d.rows = make([]store.Turn, s.profile.messages)
-	d.received = make([]time.Duration, s.profile.messages)
 	d.epochs = make([]int64, s.profile.nodes)
 	d.leases = make([]time.Duration, s.profile.nodes)
+}
+
+// grow makes room for another message.
+func (d *disk) grow() {
+	d.rows = append(d.rows, store.Turn{})
+	d.received = append(d.received, 0)
 }
 
 func nodeID(index int) string { return fmt.Sprint("node-", index, "-") }
@@ -74,15 +80,36 @@ func (d *disk) write(row store.Turn) (store.Turn, verdict) {
 	}
 	row.Version++
 	*old = row
+	d.index(m.id)
 	if d.s.trace != nil {
 		d.s.tell(m, "stored %s", rowText(old))
 	}
 	return row, written
 }
 
-// erase removes what is personal from a turn, behind the back of all processes. What is
+// index keeps live as it is to be.
+func (d *disk) index(id int) {
+	row := &d.rows[id]
+	at, there := slices.BinarySearch(d.live, id)
+	switch live := row.State == store.Running || !row.Due.IsZero() || row.Delivery == store.Offered; {
+	case live && !there:
+		d.live = slices.Insert(d.live, at, id)
+	case !live && there:
+		d.live = slices.Delete(d.live, at, at+1)
+	}
+}
+
+// erase removes what is personal from the turns of a user up to one, behind the back of all processes. What is
 // not on the disk yet is erased by the processes that have it.
-func (d *disk) erase(m *message) {
+func (d *disk) erase(last *message) {
+	for _, m := range last.user.msgs {
+		if m.id <= last.id {
+			d.eraseOne(m)
+		}
+	}
+}
+
+func (d *disk) eraseOne(m *message) {
 	row := &d.rows[m.id]
 	if row.Version == 0 {
 		for _, n := range d.s.nodes {
@@ -101,6 +128,7 @@ func (d *disk) erase(m *message) {
 	m.disturbed = true
 	row.Erase()
 	row.Version++
+	d.index(m.id)
 	d.s.tell(m, "erased")
 }
 
@@ -112,12 +140,22 @@ type writer struct {
 }
 
 type op struct {
-	row  store.Turn
-	done func(store.Turn, verdict)
+	row    store.Turn
+	landed func() // called when the row is on the disk, whoever knows
+	done   func(store.Turn, verdict)
 }
 
-func (w *writer) write(row store.Turn, done func(store.Turn, verdict)) {
-	w.waiting = append(w.waiting, op{row, done})
+// put writes the row.
+func (o *op) put(d *disk) (store.Turn, verdict) {
+	row, v := d.write(o.row)
+	if v == written && o.landed != nil {
+		o.landed()
+	}
+	return row, v
+}
+
+func (w *writer) write(row store.Turn, landed func(), done func(store.Turn, verdict)) {
+	w.waiting = append(w.waiting, op{row, landed, done})
 	if w.flying == nil {
 		w.flush()
 	}
@@ -174,7 +212,7 @@ func (w *writer) land(out bool) {
 		o := &batch[i]
 		current, v := o.row, failed
 		if lands {
-			current, v = s.disk.write(o.row)
+			current, v = o.put(&s.disk)
 		}
 		if fails {
 			current, v = o.row, failed
@@ -224,7 +262,7 @@ func (w *writer) crash() {
 	}
 	land := func() {
 		for i := range batch {
-			s.disk.write(batch[i].row)
+			batch[i].put(&s.disk)
 		}
 	}
 	if s.profile.nodes > 1 && s.broken(.3) {

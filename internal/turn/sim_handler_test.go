@@ -1,7 +1,6 @@
 package turn
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
@@ -16,6 +15,9 @@ type attempt struct {
 	cancelled bool
 	running   bool
 	over      bool
+	claimed   bool     // it is not given up any more
+	taking    bool     // it has taken the reply of another turn
+	said      int      // messages that the API has taken from it
 	next      *attempt // waits for this one
 }
 
@@ -32,30 +34,68 @@ func (a *attempt) begin() {
 		l.n.crash() // a handler that takes its process along
 		return
 	}
-	l.n.after(min(m.handler, time.Minute), a.end)
+	if l.state.Row.Way.Fetch.Page > 0 {
+		a.fetch()
+		return
+	}
+	_, quota := m.policy.Allowance(&l.state.Row)
+	for range min(m.says, quota) {
+		l.n.after(s.between(0, min(m.handler, m.limit)), func() {
+			if a.over {
+				return
+			}
+			a.said++
+			s.request(l.n, m, nil, func(f Fate, _ string, _ time.Duration) {
+				if f != Done && f != Unknown {
+					a.said--
+				}
+			})
+		})
+	}
+	l.n.after(min(m.handler, m.limit), a.end)
 	if a.cancelled && m.heeds {
 		l.n.after(0, a.end)
 	}
 }
 
+// end is the end of the handler.
 func (a *attempt) end() {
+	if a.over || a.claimed {
+		return
+	}
+	m := a.l.m
+	a.running = false
+	switch {
+	case a.cancelled && m.heeds:
+		a.finish(Event{})
+	case m.handler > m.limit:
+		a.finish(Event{State: store.Failed, Reason: "timeout"})
+	case m.result == store.Failed:
+		a.finish(Event{State: store.Failed, Reason: "error"})
+	case m.result != store.Answered || m.length > pageSize:
+		a.finish(Event{State: m.result, Reply: a.compose(nil, m.length)})
+	default:
+		a.claimed = true
+		a.ahead(m.length, func(carried text) {
+			a.finish(Event{State: store.Answered, Reply: a.compose(carried, m.length)})
+		})
+	}
+}
+
+// finish posts what the attempt has come to, if that is anything.
+func (a *attempt) finish(ev Event) {
+	l, run := a.l, a.l.n.run
 	if a.over {
 		return
 	}
-	l, m, run := a.l, a.l.m, a.l.n.run
-	a.over, a.running = true, false
+	a.over, a.running, a.taking = true, false, false
 	l.n.attempts = slices.DeleteFunc(l.n.attempts, func(other *attempt) bool { return other == a })
-	m.ended(a)
-	if !a.cancelled || !m.heeds {
-		ev := Event{Kind: Result, Attempt: a.number, Self: a.owner, State: m.result}
-		switch {
-		case m.handler > time.Minute:
-			ev.State, ev.Reason = store.Failed, "timeout"
-		case m.result == store.Answered:
-			ev.Reply = fmt.Sprintf("%s by attempt %d of %s%d", m.reply(), a.number, a.owner.ID, a.owner.Epoch)
-		case m.result == store.Failed:
-			ev.Reason = "error"
-		}
+	l.m.ended(a)
+	if ev.State != store.Answered {
+		ev.Reply = ""
+	}
+	if ev.State != 0 {
+		ev.Kind, ev.Attempt, ev.Self, ev.Said = Result, a.number, a.owner, a.said
 		l.post(job{ev: ev})
 	}
 	if a.next != nil && l.n.run == run {

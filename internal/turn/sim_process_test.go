@@ -17,6 +17,7 @@ type node struct {
 	self      store.Node
 	up        bool
 	paused    bool // it does nothing, and knows nothing of that
+	waking    bool // it does what it has missed
 	cutOff    bool // it cannot reach the store
 	backlog   []func()
 	writer    writer
@@ -24,9 +25,12 @@ type node struct {
 	attempts  []*attempt    // that run
 	renewed   time.Duration // when its lease was last renewed
 	joined    time.Duration
-	confirmed bool // confirm is done
-	expired   bool // it has given its epoch up
-	doubt     bool // the outcome of a claim is not known
+	confirmed bool                  // confirm is done
+	expired   bool                  // it has given its epoch up
+	doubt     bool                  // the outcome of a claim is not known
+	mine      map[int]bool          // the turns that are due and that this process saves
+	looks     time.Duration         // when it looks next at what is due
+	again     map[int]time.Duration // when it looks again at what it could do nothing about
 }
 
 // after runs do in this process, if it lives then, and once it is not paused.
@@ -60,12 +64,13 @@ func (n *node) pause(d time.Duration) {
 		n.paused = false
 		n.disturb()
 		backlog := n.backlog
-		n.backlog = nil
+		n.backlog, n.waking = nil, true
 		for _, do := range backlog {
 			if n.run == run {
 				n.do(do)
 			}
 		}
+		n.waking = false
 	})
 }
 
@@ -79,14 +84,21 @@ func (n *node) boot() {
 	n.joined, n.confirmed = n.s.now, false
 	n.locals = make(map[int]*local)
 	n.writer.n = n
+	n.mine, n.again, n.looks = make(map[int]bool), make(map[int]time.Duration), 0
+	for _, id := range n.s.disk.live {
+		if row := &n.s.disk.rows[id]; !row.Due.IsZero() {
+			n.mine[id] = true
+		}
+	}
 	n.after(0, n.tend)
+	n.lookIn(0)
 }
 
 // tend looks for turns to take over and renews the lease, as long as something
 // may happen.
 func (n *node) tend() {
 	s := n.s
-	if s.now > s.end+s.tail {
+	if s.resting() {
 		return
 	}
 	n.sweep()
@@ -117,9 +129,9 @@ func (n *node) sweep() {
 	}
 	own := n.doubt
 	n.doubt = false
-	for id := range s.disk.rows {
+	for _, id := range slices.Clone(s.disk.live) {
 		row := &s.disk.rows[id]
-		if row.Version == 0 || row.State != store.Running {
+		if row.State != store.Running {
 			continue
 		}
 		if row.Owner == n.self && own && n.locals[id] == nil || !s.disk.alive(row.Owner) {
@@ -139,7 +151,7 @@ func (n *node) confirm() bool {
 	if n.cutOff {
 		return false
 	}
-	for id := range s.disk.rows {
+	for _, id := range slices.Clone(s.disk.live) {
 		row := &s.disk.rows[id]
 		if row.State == store.Answered && row.Delivery == store.Offered && !s.disk.alive(row.Owner) {
 			n.local(s.msgs[id]).post(job{ev: Event{Kind: Unconfirmed, Lost: row.Owner}, reload: true})
@@ -186,8 +198,8 @@ func (n *node) disturb() {
 	for _, l := range n.locals {
 		l.m.disturbed = true
 	}
-	for id := range n.s.disk.rows {
-		if row := &n.s.disk.rows[id]; row.State == store.Running && row.Owner == n.self {
+	for _, id := range n.s.disk.live {
+		if row := &n.s.disk.rows[id]; row.Owner == n.self {
 			n.s.msgs[id].disturbed = true
 		}
 	}
@@ -201,6 +213,16 @@ func (n *node) crash() {
 	s.reached.Crashes++
 	s.tell(nil, "node %d crashes", n.index)
 	n.disturb()
+	for _, l := range n.sorted() {
+		if l.sending > 0 {
+			s.reached.CrashesSending++
+		}
+	}
+	for _, a := range n.attempts {
+		if a.taking {
+			s.reached.CrashesTaking++
+		}
+	}
 	n.up, n.paused, n.backlog = false, false, nil
 	n.run++
 	gone := n.sorted()
@@ -263,26 +285,41 @@ func (n *node) receive(c *conn) {
 	if n.paused || n.cutOff {
 		c.m.disturbed = true
 	}
-	n.after(0, func() {
-		l, m, s := n.local(c.m), c.m, n.s
-		l.ids++
-		id := l.ids
-		l.conns[id] = c
-		c.entered = s.now
-		n.after(m.policy.AnswerBy, func() {
-			if l.conns[id] != nil {
-				l.post(job{ev: Event{Kind: PushDue, Push: id}})
-			}
-		})
-		if !c.proxy {
-			n.after(c.at+m.cut-c.entered, func() { l.close(id, false) })
+	run := n.run
+	n.s.after(0, func() {
+		if n.run != run { // it has died of something at the same moment
+			c.m.disturbed = true
+			c.broken()
+			return
 		}
-		n.after(m.policy.AbortAfter, func() {
-			if l.conns[id] != nil {
-				delete(l.conns, id)
-				l.post(job{ev: Event{Kind: PushOver, Push: id}})
+		n.do(func() { n.accept(c) })
+	})
+}
+
+// accept hands a push to its turn.
+func (n *node) accept(c *conn) {
+	l, m, s := n.local(c.m), c.m, n.s
+	l.ids++
+	id := l.ids
+	l.conns[id] = c
+	c.entered = s.now
+	n.after(m.policy.AnswerBy, func() {
+		if l.conns[id] != nil {
+			l.post(job{ev: Event{Kind: PushDue, Push: id}})
+		}
+	})
+	if !c.proxy {
+		n.after(c.at+m.cut-c.entered, func() {
+			if !c.answered {
+				l.close(id, false)
 			}
 		})
-		l.post(job{ev: Event{Kind: PushArrived, Push: id}})
+	}
+	n.after(m.policy.AbortAfter, func() {
+		if l.conns[id] != nil && !c.answered {
+			delete(l.conns, id)
+			l.post(job{ev: Event{Kind: PushOver, Push: id}})
+		}
 	})
+	l.post(job{ev: Event{Kind: PushArrived, Push: id}})
 }

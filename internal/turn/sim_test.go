@@ -5,14 +5,16 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"reflect"
+	"strings"
 	"time"
 
 	"github.com/echostr/echostr/store"
 )
 
-// The simulation drives Step through seeded schedules: WeChat with its retries,
-// nodes that crash, pause and lose their lease, a store that is slow, out of
-// reach, or answers a commit by an error and has done it all the same, wall
+// The simulation drives Step through seeded schedules: WeChat with its retries and its
+// API, users who read, tap, ask again and go, nodes that crash, pause and lose their lease, a store
+// that is slow, out of reach, or answers a commit by an error and has done it all the same, wall
 // clocks that jump. Everything is one goroutine and one random source, so a seed
 // replays byte for byte.
 //
@@ -21,9 +23,11 @@ import (
 // which knows nothing of Step: it looks at what the disk holds, what WeChat
 // got and which handlers ran.
 //
-// The files: sim_wechat_test.go is WeChat, sim_process_test.go the processes,
-// sim_turn_test.go their turns, sim_handler_test.go their handlers, sim_disk_test.go the
-// store, sim_chaos_test.go what breaks.
+// The files: sim_wechat_test.go is WeChat's pushes, sim_api_test.go its API, sim_user_test.go the
+// users, sim_text_test.go what they read. sim_process_test.go is the processes, sim_turn_test.go
+// their turns, sim_handler_test.go their handlers, sim_fetch_test.go those that fetch replies,
+// sim_outbox_test.go their outboxes. sim_disk_test.go is the store, sim_chaos_test.go what breaks,
+// sim_oracle_test.go and sim_arrival_test.go the oracle.
 //
 // What it does not cover, and who does:
 //
@@ -37,10 +41,9 @@ import (
 //   - how the caller takes jumps of the wall clock out of an age, and when it
 //     trusts that clock: the events here carry the true age, and a trust that is
 //     sometimes wrong. callback's clock tests cover the rest;
-//   - a limit on running handlers or waiting pushes, expiry, and shutdown in order;
-//   - the ways a late answer takes after `success`: there is no outbox yet. The
-//     simulation checks that a reply goes to a push or is left to those ways, and
-//     never both;
+//   - a limit on running handlers, waiting pushes or requests to the API, expiry, and shutdown in order;
+//   - where a text is parted, and that a code is no other's: a reply is so many bytes here, a message
+//     takes a hundred, and each message has a code of its own;
 //   - what a restored backup has forgotten: such a message has no row, and so no turn;
 //   - HTTP, signatures, XML: an answer either arrives whole or not at all.
 
@@ -61,8 +64,20 @@ type sim struct {
 
 	disk    disk
 	nodes   []*node
+	users   []*user
 	msgs    []*message
 	reached reached
+
+	texts        map[string]text     // what replies say
+	placeholders map[string]document // and placeholders
+	ticketLife   time.Duration
+	window       time.Duration
+	diligent     bool          // users fetch all there is
+	disturbed    bool          // all messages are
+	plans        int           // what users are going to do
+	underway     int           // messages that WeChat is not done with
+	apiDown      time.Duration // until when
+	jumpedAt     time.Duration // when the wall clock was last put wrong, or right
 
 	points  int          // how often a process could have died so far
 	crashAt map[int]bool // at which of them it does
@@ -87,9 +102,36 @@ func newSim(seed uint64, world int, p profile) *sim {
 	s := &sim{profile: p, seed: seed, world: world, rng: rand.New(rand.NewPCG(seed, uint64(world))), step: Step}
 	s.lands = func() bool { return s.chance(.5) }
 	s.disk.init(s)
+	s.texts, s.placeholders = make(map[string]text), make(map[string]document)
+	s.ticketLife, s.window = DefaultPolicy().TicketLife, DefaultPolicy().Window
+	if s.chance(.7) {
+		s.ticketLife = 4 * time.Minute
+	}
+	if s.chance(.4) {
+		s.window = 5 * time.Minute
+	}
 	span := time.Duration(p.messages) * p.spacing
-	s.end, s.tail = span+10*time.Second, 5*time.Minute
+	s.jumpedAt = -1
+	s.end, s.tail = span+10*time.Second, 40*time.Minute
 	return s
+}
+
+// resting reports whether nothing is left to do but to wait for what may never come.
+func (s *sim) resting() bool {
+	if s.now <= s.end {
+		return false
+	}
+	for _, id := range s.disk.live {
+		if row := &s.disk.rows[id]; row.State == store.Running || row.Due.IsZero() || OnItsWay(row) || row.Due.Sub(s.wall()) < time.Hour {
+			return s.now > s.end+s.tail
+		}
+	}
+	for _, n := range s.nodes {
+		if !n.up || n.paused || n.waking || len(n.locals) > 0 {
+			return s.now > s.end+s.tail
+		}
+	}
+	return s.plans == 0 && s.underway == 0 || s.now > s.end+s.tail
 }
 
 // populate is apart from newSim, so that tests can set what they need before.
@@ -99,8 +141,11 @@ func (s *sim) populate() {
 		s.nodes = append(s.nodes, n)
 		n.boot()
 	}
-	for i := range s.profile.messages {
-		s.newMessage(i, s.between(0, time.Duration(s.profile.messages)*s.spacing))
+	for range max(1, s.profile.messages/4) {
+		s.newUser()
+	}
+	for range s.profile.messages {
+		s.newMessage(s.users[s.rng.IntN(len(s.users))], s.between(0, time.Duration(s.profile.messages)*s.spacing))
 	}
 	if s.chaos {
 		s.after(s.between(0, 10*time.Second), s.wreck)
@@ -112,6 +157,9 @@ func (s *sim) run() {
 	s.populate()
 	s.drain()
 	s.reached.Worlds++
+	if len(s.violations) > 0 {
+		return
+	}
 	for _, m := range s.msgs {
 		s.check(m)
 	}
@@ -192,7 +240,23 @@ func (s *sim) tell(m *message, format string, args ...any) {
 
 // rowText is all of a row that can change.
 func rowText(row *store.Turn) string {
-	return fmt.Sprintf("v%d %v attempt %d of %v%d, pushes %v seen %d, %v to %d, reply %q reason %q, %v-%v",
+	due := "never"
+	if !row.Due.IsZero() {
+		due = fmt.Sprint(row.Due.Sub(epochStart))
+	}
+	return fmt.Sprintf("v%d %v attempt %d of %v%d, pushes %v seen %d, %v to %d due %s code %s way %s, reply %q placeholder %q reason %q, %v-%v",
 		row.Version, row.State, row.Attempt, row.Owner.ID, row.Owner.Epoch, row.Pushes, row.Seen,
-		row.Delivery, row.OfferedTo, row.Reply, row.Reason, row.ReceivedAt.UnixMilli(), row.FinishedAt.UnixMilli())
+		row.Delivery, row.OfferedTo, due, row.Code, fieldsOf(row.Way), row.Reply, row.Placeholder, row.Reason, row.ReceivedAt.UnixMilli(), row.FinishedAt.UnixMilli())
+}
+
+// fieldsOf is the fields of a struct that say something.
+func fieldsOf(x any) string {
+	var list []string
+	v := reflect.ValueOf(x)
+	for i := range v.NumField() {
+		if f := v.Field(i); !f.IsZero() {
+			list = append(list, fmt.Sprintf("%s:%v", v.Type().Field(i).Name, f))
+		}
+	}
+	return "{" + strings.Join(list, " ") + "}"
 }

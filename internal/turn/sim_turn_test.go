@@ -19,17 +19,24 @@ type local struct {
 	polling bool
 	gone    bool
 	queue   []job
-	steps   []*Event // the events that the present job has come to
+	job     job      // the present one
+	steps   []*Event // the events that it has come to
 	conns   map[int]*conn
 	ids     int
 	handler *attempt
+	shown   int  // of the reply's text, by the placeholder that was made here
+	sending int  // requests that are under way
+	due     bool // Due is in the queue
 }
 
 // job is an event that has to be prepared.
 type job struct {
 	ev     Event
 	reload bool // read the row first
+	lookup bool // read it first if it is not known here
 	erase  bool // the user was erased; the event says the rest
+	// Take: who asks is told once.
+	taken func(Action, document)
 }
 
 func (l *local) dead() bool { return l.gone || l.n.locals == nil || l.n.locals[l.m.id] != l }
@@ -60,14 +67,33 @@ func (l *local) drive() {
 		switch {
 		case len(l.steps) > 0:
 			l.apply()
+		case l.job.ev.Kind != 0:
+			l.settle()
 		case len(l.queue) > 0:
-			j := l.queue[0]
+			l.job = l.queue[0]
 			l.queue = l.queue[1:]
-			l.take(&j)
+			l.take(&l.job)
 		default:
 			l.rest()
 			return
 		}
+	}
+}
+
+// settle is the end of the present job.
+func (l *local) settle() {
+	j := l.job
+	l.job = job{}
+	if j.ev.Kind == Due || j.reload && j.ev.Kind == OwnerLost {
+		if l.due = false; l.state.Row.Due.After(l.n.s.wall()) || l.state.Row.Due.IsZero() && l.state.Row.Version > 0 {
+			l.n.noteDue(&l.state.Row)
+		} else {
+			l.n.again[l.m.id] = l.n.s.now + time.Second // it could not be read, or has to wait for another one
+			l.n.lookIn(time.Second)
+		}
+	}
+	if j.taken != nil {
+		j.taken(Wait, document{}) // it was told nothing
 	}
 }
 
@@ -78,8 +104,11 @@ func (l *local) take(j *job) {
 		return
 	}
 	l.prepare(ev)
-	if j.reload && !l.reload(ev) {
+	if unknown := l.state.Row.Version == 0 || l.foreign(); (j.reload || j.lookup && unknown) && !l.reload(ev) {
 		return
+	}
+	if row := &l.state.Row; ev.Kind == Due && (row.Delivery == store.Fetched && l.n.cutOff || row.Delivery == store.Late && !s.foremost(row)) {
+		return // what has become of the taker cannot be read; or it has become late meanwhile, and has to wait
 	}
 	if j.erase {
 		if row := &l.state.Row; row.Version > 0 || row.Seen == 0 {
@@ -94,6 +123,16 @@ func (l *local) take(j *job) {
 	case ev.Kind == PushArrived:
 		if row.Seen == 0 {
 			*row, l.began = l.m.row(), s.now
+			if !l.recognise() {
+				row.Seen, l.steps = 0, nil
+				id := ev.Push
+				l.n.after(20*time.Millisecond, func() {
+					if l.conns[id] != nil {
+						l.post(job{ev: Event{Kind: PushArrived, Push: id}})
+					}
+				})
+				return
+			}
 			// A caller may ask the store first, and callback does for Pure routes.
 			if row.Pure && s.chance(.8) {
 				l.askFirst()
@@ -101,16 +140,6 @@ func (l *local) take(j *job) {
 		}
 		ev.ClockAgrees = s.wallOff == 0 || s.chance(.1)
 		l.m.disturbed = l.m.disturbed || s.wallOff != 0
-	}
-}
-
-func (l *local) prepare(ev *Event) {
-	ev.Now = l.n.s.wall()
-	if ev.Kind != Result {
-		ev.Self = l.n.self
-	}
-	if c := l.conns[ev.Push]; ev.Kind == PushDue && c != nil {
-		ev.Waited = l.n.s.now - c.entered
 	}
 }
 
@@ -172,13 +201,14 @@ func (l *local) apply() {
 		ev.Age = s.now - first
 	}
 	before := l.state
+	l.complete(ev)
 	next, effects := s.step(&l.m.policy, l.state, ev)
 	if s.chance(.01) {
 		l.checkPure(before, ev, next)
 	}
 	if s.trace != nil {
-		s.tell(l.m, "node %d: %+v", l.n.index, *ev)
-		s.tell(l.m, "  open %+v running %v, %s, effects %+v", next.Open, next.Running, rowText(&next.Row), effects)
+		s.tell(l.m, "node %d: %v", l.n.index, fieldsOf(*ev))
+		s.tell(l.m, "  open %v running %v sending %v, %s, effects %v", next.Open, next.Running, next.Sending, rowText(&next.Row), effects)
 	}
 	if effects.Save == Now {
 		l.blocked = true
@@ -192,7 +222,20 @@ func (l *local) apply() {
 // commit saves the row before the effects, until that works or nobody wants it any more.
 func (l *local) commit(ev *Event, next State, effects Effects) {
 	s := l.n.s
-	l.n.writer.write(next.Row, func(current store.Turn, v verdict) {
+	if begins := next.Row.State == store.Running || next.Row.Delivery == store.Sending; l.n.expired && begins && next.Row.Owner == l.n.self {
+		// Nothing is begun under an epoch that is given up.
+		l.n.after(50*time.Millisecond, func() {
+			if l.dead() {
+				return
+			}
+			if l.blocked = false; ev.Kind != Result && ev.Kind != Sent {
+				ev.Self = l.n.self
+			}
+			l.drive()
+		})
+		return
+	}
+	l.n.writer.write(next.Row, l.landed(ev, effects), func(current store.Turn, v verdict) {
 		if l.dead() {
 			return
 		}
@@ -247,8 +290,25 @@ func (l *local) commit(ev *Event, next State, effects Effects) {
 	})
 }
 
+// landed returns what the oracle is told when the row is in the store: what the step that has made it
+// owns up to.
+func (l *local) landed(ev *Event, effects Effects) func() {
+	m, event := l.m, *ev
+	declared := 0
+	for _, e := range effects.List {
+		if e.Do == NoteAmbiguous {
+			declared++
+		}
+	}
+	return func() { m.decided(&event, declared) }
+}
+
 func (l *local) finish(next State, effects Effects) {
+	wasDue := !l.state.Row.Due.IsZero()
 	l.state, l.steps = next, l.steps[1:]
+	if !next.Row.Due.IsZero() || wasDue {
+		l.n.noteDue(&next.Row)
+	}
 	for _, e := range effects.List {
 		if l.n.mayDie() {
 			return
@@ -260,7 +320,7 @@ func (l *local) finish(next State, effects Effects) {
 
 // rest saves what could wait, and puts the turn away.
 func (l *local) rest() {
-	if l.state.Running || len(l.state.Open) > 0 {
+	if l.state.Running || len(l.state.Open) > 0 || l.sending > 0 {
 		return
 	}
 	if !l.dirty {
@@ -269,13 +329,25 @@ func (l *local) rest() {
 		return
 	}
 	l.dirty, l.blocked = false, true
-	l.n.writer.write(l.state.Row, func(current store.Turn, v verdict) {
+	l.n.writer.write(l.state.Row, nil, func(current store.Turn, v verdict) {
 		if l.dead() {
 			return
 		}
-		if l.blocked = false; v == written || v == handedBack {
+		switch l.blocked = false; {
+		case v == written:
 			l.state.Row = current
+		case v == handedBack:
 			l.m.unsettled(l.n)
+			l.state.Row = current
+			l.queue = slices.Insert(l.queue, 0, job{ev: Event{Kind: Changed}})
+		case !l.state.Row.Due.IsZero() || l.n.mine[l.m.id]:
+			l.dirty, l.blocked = true, true
+			l.n.after(100*time.Millisecond, func() {
+				if !l.dead() {
+					l.blocked = false
+					l.drive()
+				}
+			})
 		}
 		l.drive()
 	})
@@ -308,7 +380,22 @@ func (l *local) carryOut(e Effect) {
 	case Replay:
 		s.reached.Replays++
 	case NoteAmbiguous:
-		s.reached.Assumed++
+		s.reached.Ambiguous++
+	case NoteTicket:
+		s.reached.Tickets++
+	case NoteUndeliverable:
+		s.reached.Undeliverable++
+	case Send:
+		l.send()
+	case Give, Wait, Deny:
+		if told := l.job.taken; told != nil {
+			l.job.taken = nil
+			var d document
+			if e.Do == Give {
+				d = l.give(&l.job.ev)
+			}
+			told(e.Do, d)
+		}
 	case Answer:
 		c := l.conns[e.Push]
 		if c == nil {
@@ -318,11 +405,30 @@ func (l *local) carryOut(e Effect) {
 			s.reached.TooLate++
 			return // left to WeChat's cut: its retry gets the same
 		}
+		d := l.document(e.Given)
 		m.answered(l, c, e.Given)
-		written := c.answer(e.Given)
+		c.answered = true
+		written := c.answer(e.Given, d)
 		if s.trace != nil {
 			s.tell(m, "node %d: push %d gets %v, written %v", l.n.index, c.number, e.Given, written)
 		}
 		l.n.after(0, func() { l.close(e.Push, written) })
 	}
+}
+
+// document is what a push gets.
+func (l *local) document(given store.Outcome) document {
+	s, row := l.n.s, &l.state.Row
+	switch given {
+	case store.GotReply:
+		if row.Way.Pages > 1 {
+			return s.page(row, 1)
+		}
+		return document{of: l.m, show: s.textOf(row)}
+	case store.GotFallback:
+		return document{of: l.m, show: s.textOf(row)}
+	case store.GotPlaceholder:
+		return s.placeholders[row.Placeholder]
+	}
+	return document{}
 }

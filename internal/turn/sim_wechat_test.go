@@ -11,16 +11,26 @@ import (
 type message struct {
 	s      *sim
 	id     int
+	user   *user
 	at     time.Duration // of the action
 	create int64
 
+	// What it says.
+	event string // empty: it is a text
+	wants *link  // it is a tap on this link
+	word  bool   // it is the word that fetches
+
 	// What the server is like to it.
-	handler  time.Duration
-	result   store.State // what the handler comes to, or Unparseable
-	heeds    bool        // the handler heeds its context
-	verified bool
-	pure     bool
-	policy   Policy
+	handler time.Duration
+	limit   time.Duration // of the handler
+	result  store.State   // what the handler comes to, or Unparseable
+	length  int           // of its reply
+	drafts  bool          // the handler shows how far it has come
+	strays  bool          // and comes to another text in the end
+	says    int           // messages that the handler sends by the API meanwhile
+	heeds   bool          // the handler heeds its context
+	pure    bool
+	policy  Policy
 
 	// What WeChat is like to it.
 	pushes int // at most
@@ -32,18 +42,24 @@ type message struct {
 	open   int
 	got    []store.Outcome // what it received
 	sees   turntest.Sees
+	api    int // messages that the API has taken because of it
 
 	disturbed bool // something broke that concerns it, so that its outcome is not known to the push
 	seen      witness
 }
 
-// newMessage draws a message. Handlers are mostly quick, as in life, with times
-// around every bound.
-func (s *sim) newMessage(id int, at time.Duration) *message {
-	m := &message{s: s, id: id, at: at, sees: -1, result: store.Answered}
-	times := []time.Duration{0, 0, 100, 100, 1500, 1500, 4400, 4600, 4900, 6000, 9600, 12000, 14300, 14800, 20000, 70000}
+// newMessage draws a message of a user. Handlers are mostly quick, as in life, with times
+// around every bound; some take minutes.
+func (s *sim) newMessage(u *user, at time.Duration) *message {
+	m := &message{s: s, id: len(s.msgs), user: u, at: at, sees: -1, result: store.Answered, limit: time.Minute, disturbed: s.disturbed}
+	times := []time.Duration{0, 0, 100, 100, 1500, 1500, 4400, 4600, 4900, 6000, 9600, 12000, 14300, 14800, 20000, 70000, 150000, 400000}
 	m.handler = times[s.rng.IntN(len(times))]*time.Millisecond + s.between(0, 50*time.Millisecond)
-	m.verified, m.pure, m.heeds = s.chance(.5), s.chance(.25), s.chance(.7)
+	if s.chance(.7) {
+		m.limit = 10 * time.Minute
+	}
+	m.pure, m.heeds = s.chance(.25), s.chance(.7)
+	m.length = []int{20, 20, 20, 45, 45, 90, 120, 250, 350, 750}[s.rng.IntN(10)]
+	m.drafts, m.strays = s.chance(.2), s.chance(.2)
 	m.pushes, m.wait = 3+s.rng.IntN(2), s.chance(.5)
 	m.cut = []time.Duration{5000, 4958}[s.rng.IntN(2)] * time.Millisecond
 	switch r := s.rng.Float64(); {
@@ -54,21 +70,32 @@ func (s *sim) newMessage(id int, at time.Duration) *message {
 	case r < .17:
 		m.result, m.pure = store.Unparseable, false
 	}
+	switch r := s.rng.Float64(); {
+	case r < .08:
+		m.event = "CLICK"
+	case r < .13:
+		m.event = "VIEW" // nobody waits for an answer to it
+	}
 	if s.chance(.05) {
 		m.lost = 1
 		s.reached.FirstLost++
 	}
-	m.policy = DefaultPolicy()
-	m.policy.Hold = !m.verified
+	m.policy = u.policy
 	m.policy.Once = s.chance(.2)
 	m.policy.Fallback = s.chance(.3)
-	s.msgs = append(s.msgs, m)
-	s.reached.Messages++
-	if m.pure {
-		s.reached.Pure++
+	if m.policy.API && s.chance(.06) {
+		m.says, m.pure = 1+s.rng.IntN(5), false
 	}
+	s.msgs = append(s.msgs, m)
+	s.disk.grow()
+	u.msgs = append(u.msgs, m)
+	s.reached.Messages++
+	s.underway++
 	s.after(at-s.now, func() {
 		m.create = epochStart.Add(s.now).Unix() // WeChat's clock does not jump
+		if m.pure {
+			s.reached.Pure++
+		}
 		m.push()
 	})
 	return m
@@ -76,7 +103,13 @@ func (s *sim) newMessage(id int, at time.Duration) *message {
 
 // row is what a process makes of a push.
 func (m *message) row() store.Turn {
-	row := store.Turn{Key: store.Key{byte(m.id >> 16), byte(m.id >> 8), byte(m.id)}, CreateTime: m.create, Body: "body", OpenID: "user", Pure: m.pure}
+	row := store.Turn{
+		Key: store.Key{byte(m.id >> 16), byte(m.id >> 8), byte(m.id)}, CreateTime: m.create, Body: "body", Pure: m.pure,
+		OpenID: m.user.String(), MsgType: "text",
+	}
+	if m.event != "" {
+		row.MsgType, row.Event = "event", m.event
+	}
 	if m.result == store.Unparseable {
 		row.State = store.Unparseable
 	}
@@ -96,8 +129,9 @@ type conn struct {
 	proxy  bool // the server does not see WeChat hang up
 
 	// What the process that received it knows.
-	entered time.Duration
-	held    bool
+	entered  time.Duration
+	held     bool
+	answered bool
 }
 
 // push sends the next push, if WeChat still wants to.
@@ -107,10 +141,11 @@ func (m *message) push() {
 		return
 	}
 	if m.sent >= m.pushes {
-		m.over = true
+		m.done()
 		m.sees = turntest.Fault
 		s.reached.Faults++
 		s.tell(m, "the user reads the fault notice")
+		m.user.waits(m)
 		return
 	}
 	m.sent++
@@ -152,11 +187,22 @@ func (m *message) push() {
 		if s.chance(.3) {
 			d = s.between(30*time.Second, 90*time.Second) // or somebody who has seen it
 		}
+		s.plans++
 		s.after(d, func() {
+			s.plans--
+			m.seen.repeated++
 			if twin := s.nodes[s.rng.IntN(len(s.nodes))]; twin.up {
 				twin.receive(&conn{m: m, number: m.sent, at: s.now, over: true})
 			}
 		})
+	}
+}
+
+// done: WeChat pushes it no more.
+func (m *message) done() {
+	if !m.over {
+		m.over = true
+		m.s.underway--
 	}
 }
 
@@ -195,26 +241,41 @@ func (c *conn) broken() {
 
 // answer is a 200 on its way to WeChat. It reports whether the server takes it for
 // written.
-func (c *conn) answer(given store.Outcome) (written bool) {
+func (c *conn) answer(given store.Outcome, d document) (written bool) {
 	m, s := c.m, c.m.s
 	if c.over {
-		return s.broken(.5) // the system takes the bytes, and nobody reads them
+		if written = s.broken(.5); written && given != store.GotSuccess {
+			m.seen.vain++ // the system takes the bytes, and nobody reads them
+		}
+		return written
 	}
 	if c.lossy {
+		m.seen.vain++
 		return true // WeChat waits on, until its cut
 	}
-	if !c.early {
-		m.got = append(m.got, given)
-		m.over = true
-		switch given {
-		case store.GotReply, store.GotFallback:
-			m.sees = turntest.Reply
-			s.reached.Replies++
-		default:
-			m.sees = turntest.Nothing
-			s.reached.Late++
-		}
+	if c.early {
+		c.end(true)
+		m.seen.vain++
+		return true
+	}
+	m.got = append(m.got, given)
+	m.done()
+	switch given {
+	case store.GotReply, store.GotFallback:
+		m.sees = turntest.Reply
+		s.reached.Replies++
+	case store.GotPlaceholder:
+		m.sees = turntest.Placeholder
+		s.reached.Placeholders++
+	default:
+		m.sees = turntest.Nothing
+		s.reached.Late++
 	}
 	c.end(true)
+	if given == store.GotSuccess {
+		m.user.waits(m)
+	} else {
+		m.user.reads(d)
+	}
 	return true
 }

@@ -7,11 +7,12 @@
 // starts a handler and which push gets the reply is here and nowhere else.
 //
 // The caller (package callback) feeds events, one at a time for each turn, and
-// keeps eight rules:
+// keeps nine rules:
 //
 //   - [Effects.Save] comes first. Now: the row is claimed (version 0) or saved,
 //     and the effects are carried out only once that has committed. Lazily: the
-//     row may wait for the next save, or for the turn to be put away.
+//     row may wait for the next save, or for the turn to be put away. If that save fails,
+//     it is tried again while the row is due; if it meets another row, that is stepped Changed.
 //   - If the store hands back another row, the caller forgets the step, puts
 //     that row into the old state, steps Changed and then the event again.
 //   - If the store says that this process is fenced, the caller joins again,
@@ -25,12 +26,20 @@
 //     and before PushDue, and steps Changed or OwnerLost if it must.
 //   - If the user is erased while the store has not seen the turn, the caller erases
 //     the row in the state and steps Changed: P10.
-//   - Open pushes and timers are volatile. They die with the process; the row
-//     does not.
+//   - When the time in Row.Due has come, the caller steps Due, wherever the row is: in this
+//     process, or left behind by one that is dead.
+//   - Open pushes, timers and requests to the API are volatile. They die with the process; the
+//     row does not. The state is kept while a push is open, the handler runs or a request is
+//     under way: see [State].
+//
+// # One claim
+//
+// A reply is taken by an open push, by the outbox or by whoever fetches it, and never by two of
+// them: whoever takes it writes Row.Delivery in one conditional save. Offered and Written are
+// the pushes', Late, Sending and Sent the outbox's, Ticket and Fetched the user's.
 package turn
 
 import (
-	"slices"
 	"time"
 
 	"github.com/echostr/echostr/store"
@@ -63,9 +72,26 @@ type Policy struct {
 	Attempts int
 	// Once starts no second attempt: what was interrupted stays so.
 	Once bool
-	// Hold keeps pushes that cannot be the last open for WeChat's retry: the
-	// account has no customer-service API, so a push is the only way.
+	// Hold keeps pushes that cannot be the last open for WeChat's retry.
 	Hold bool
+	// API says that the account has the customer-service API (客服消息) and uses it for late
+	// replies. Without it they become tickets.
+	API bool
+	// DropUnknown sends nothing again of which nobody knows whether it was sent.
+	DropUnknown bool
+	// ResendAfter is when a message is sent again of which nobody knows whether it was sent.
+	ResendAfter time.Duration
+	// FirstBackOff is the longest pause after the first try in vain to send; each one doubles
+	// it, up to MaxBackOff.
+	FirstBackOff, MaxBackOff time.Duration
+	// SendTime is more than a request to the API takes.
+	SendTime time.Duration
+	// TicketLife is how long a reply is kept for the user to fetch.
+	TicketLife time.Duration
+	// Window is how long after a message of the user the API takes messages to him, and
+	// Quota how many. ShortWindow and ShortQuota are those of a click, scan or follow: R-API-WINDOW
+	Window, ShortWindow time.Duration
+	Quota, ShortQuota   int
 	// Fallback says that the account has a text for failed turns.
 	Fallback bool
 }
@@ -84,6 +110,17 @@ func DefaultPolicy() Policy {
 		AssumeAfter: 15 * time.Second,
 		AcceptBy:    time.Second,
 		Attempts:    3,
+
+		API:          true,
+		ResendAfter:  15 * time.Second,
+		FirstBackOff: time.Second,
+		MaxBackOff:   5 * time.Minute,
+		SendTime:     time.Minute,
+		TicketLife:   24 * time.Hour,
+		Window:       48 * time.Hour,
+		ShortWindow:  time.Minute,
+		Quota:        5,
+		ShortQuota:   3,
 	}
 }
 
@@ -96,8 +133,14 @@ type State struct {
 	Open []Push
 	// Running says that this process runs the newest attempt.
 	Running bool
+	// Sending says that this process has a request to the API under way: it was told to Send,
+	// and Sent has not been stepped.
+	Sending bool
 
-	attempt int // that it started last
+	attempt int        // that it started last
+	sender  store.Node // as whom it sends
+	// The pushes that have ended here, in case another row comes in that does not know of it.
+	over []store.Push
 }
 
 // Push is an open push.
@@ -134,6 +177,15 @@ const (
 	// Unconfirmed: a node is dead that may have offered the reply without
 	// saying whether it was written.
 	Unconfirmed
+	// Due: the time in Row.Due has come.
+	Due
+	// Sent: a request to the API has ended.
+	Sent
+	// Take: another turn wants to carry the reply, or a page of it.
+	Take
+	// Resend and Drop: the operator wants the reply sent, or given up.
+	Resend
+	Drop
 )
 
 // Event is something that happened to a turn. Fields that the kind does not
@@ -146,9 +198,27 @@ type Event struct {
 	Push    int  // PushArrived, PushDue, PushOver, PushClosed: the ID
 	Written bool // PushClosed: the response was written completely
 
-	Waited time.Duration // PushDue: how long the push has been open by now
+	// PushDue.
+	Waited time.Duration // how long the push has been open by now
+	NoHold bool          // WeChat's patience is used up, or its retries do not come
+	// What the push gets in place of the reply, and how many bytes of the reply's text that
+	// tells. Empty: nothing can be said.
+	Placeholder string
 
 	Lost store.Node // OwnerLost, Unconfirmed: the node that is dead
+
+	// Code is a name for the reply that no other of the user has: for all kinds by which it may
+	// become a ticket.
+	Code string
+	// Told is how many bytes of the reply's text the user has then been told. PushDue: by the
+	// Placeholder. Result: what [Told] says, or 0 if the text does not go on from there.
+	// Sent, OwnerLost: by what was sent. More says that there is more to be sent.
+	Told int
+	More bool
+	// Pages is how many pages the rest of the reply is fetched in: Result, Sent, and Take, since the
+	// rest is shorter once some of it was sent. Sent: above 0 says that the message told how to
+	// fetch them, so that the rest is not sent.
+	Pages int
 
 	// PushArrived. If the turn is new, Row holds what was received, with Seen 0.
 	Age         time.Duration // since the turn's first push, wall-clock jumps taken out
@@ -159,8 +229,36 @@ type Event struct {
 	Attempt int
 	State   store.State // Answered, Silent or Failed
 	Reply   string
-	Reason  string
+	Reason  string // also: Sent, Drop
+	Parts   int    // messages that the API needs for the reply
+	Said    int    // messages that the API has taken from the handler
+
+	// Sent.
+	Fate   Fate
+	After  time.Duration // Later: the shortest pause
+	Jitter float64       // at random from [0, 1)
+
+	// Take. An attempt takes again what one before it had taken for the same turn. Of a reply that is
+	// Offered only what a link asks for is taken, since it is the link that tells that the push arrived.
+	By    store.Key
+	Page  int  // from 1; 0 is all of a reply of one page that the user has seen nothing of
+	Again bool // the page was shown before, as the taker knows
+
+	// Due: how the turn in Row.Way.TakenBy is; Failed also if the store has none, or if what it was answered
+	// does not bring this reply. 0 is taken for Answered.
+	Taker store.State
 }
+
+// Fate is what has become of a message that was to be sent by the API.
+type Fate uint8
+
+const (
+	Done    Fate = iota + 1 // WeChat has taken it
+	Later                   // not sent; try again
+	Refused                 // not sent, and useless to try; the user may still fetch it
+	Gone                    // not sent, and the user cannot fetch it
+	Unknown                 // perhaps sent
+)
 
 // Durability says what a step owes to the store.
 type Durability uint8
@@ -193,13 +291,25 @@ const (
 	NoteLate
 	// NoteAmbiguous counts a reply of which nobody knows whether it arrived.
 	NoteAmbiguous
+	// NoteTicket counts a reply that is kept for the user, and NoteUndeliverable one that no way is
+	// left for.
+	NoteTicket
+	NoteUndeliverable
+	// Send sends the next part of the reply by the API, and then steps Sent.
+	Send
+	// Give lets the one who takes have what he asked for.
+	Give
+	// Wait tells the one who takes that there is no result yet.
+	Wait
+	// Deny tells the one who takes that there is nothing for him: another one has it.
+	Deny
 )
 
 // Effect is one thing to do.
 type Effect struct {
 	Do    Action
 	Push  int           // Answer, Hold, Replay: the ID
-	Given store.Outcome // Answer: GotReply, GotFallback or GotSuccess
+	Given store.Outcome // Answer: GotReply, GotFallback, GotPlaceholder or GotSuccess
 	Retry bool          // Answer: the push is not WeChat's first
 	Last  bool          // Answer: the push may be WeChat's last
 }
@@ -233,322 +343,32 @@ func Step(p *Policy, s State, ev *Event) (State, Effects) {
 		t.changed()
 	case Unconfirmed:
 		t.unconfirmed()
+	case Due:
+		t.due()
+	case Sent:
+		t.sent()
+	case Take:
+		t.take()
+	case Resend:
+		t.resend()
+	case Drop:
+		t.drop()
 	}
 	return t.State, t.out
-}
-
-// step is one call of Step: the state being changed and what is to be done.
-type step struct {
-	p  *Policy
-	ev *Event
-	State
-	out Effects
-}
-
-func (t *step) do(e Effect) { t.out.List = append(t.out.List, e) }
-
-func (t *step) save(d Durability) { t.out.Save = max(t.out.Save, d) }
-
-// pushArrived is the table of R-TIME-TABLE.
-func (t *step) pushArrived() {
-	if t.Row.Seen == 0 {
-		if t.ev.Forgotten {
-			// It may have been handled, so it is not started, and it is not ours
-			// to promise anything about: there will be no row. R-TIME-RESTORED
-			t.do(Effect{Do: Replay, Push: t.ev.Push})
-			t.do(Effect{Do: Answer, Push: t.ev.Push, Given: store.GotSuccess})
-			return
-		}
-		t.accept()
-		return
-	}
-	t.open()
-	switch {
-	case t.ev.Age > t.p.ReplayAfter: // R-TIME-REPLAY
-		t.do(Effect{Do: Replay, Push: t.ev.Push})
-		t.give(store.GotSuccess, func(o *Push) bool { return o.ID == t.ev.Push })
-	case t.Row.State.Finished() || t.Row.Delivery == store.Late:
-		t.settle()
-	}
-	// Running, here or on another node: the push joins and waits.
-}
-
-// accept takes in a message that nobody knows.
-func (t *step) accept() {
-	t.Row.ReceivedAt = t.ev.Now
-	t.open()
-	if t.Row.State.Finished() { // unparseable, or erased while it waited for the store
-		t.Row.FinishedAt = t.ev.Now
-		t.save(Now)
-		t.settle()
-		return
-	}
-	t.Row.State, t.Row.Attempt, t.Row.Owner = store.Running, 1, t.ev.Self
-	if retry := t.Open[len(t.Open)-1].Number > 1; retry || !t.Row.Pure {
-		// The start mark: committed before the handler's first instruction. A
-		// Pure route owes none, but if this is a retry, another node may be
-		// running it, and asking the store is cheaper than running it again.
-		t.save(Now)
-	}
-	t.start()
-}
-
-// open adds the push to the open ones and to the record.
-func (t *step) open() {
-	number := t.Row.Seen + 1
-	if t.ev.ClockAgrees && t.Row.CreateTime > 0 {
-		// The first push may have been lost, or counted by a process that is
-		// gone: R-TIME-NUMBER.
-		age := t.ev.Now.Sub(time.Unix(t.Row.CreateTime, 0)) + t.p.Slack
-		if n := 1 + int(age/t.p.Spacing); age > 0 && n <= 2*t.p.LastPush {
-			number = max(number, n)
-		}
-	}
-	record := -1
-	if len(t.Row.Pushes) < store.MaxPushes {
-		record = len(t.Row.Pushes)
-		t.Row.Pushes = append(slices.Clip(t.Row.Pushes), store.Push{Number: number, At: t.ev.Now})
-	}
-	t.Row.Seen++
-	t.Open = append(slices.Clip(t.Open), Push{ID: t.ev.Push, Number: number, at: t.ev.Now, record: record})
-	t.touch()
-}
-
-// touch owes a lazy save to a row that the store has.
-func (t *step) touch() {
-	if t.Row.Version > 0 {
-		t.save(Lazily)
-	}
-}
-
-// start begins the newest attempt in this process.
-func (t *step) start() {
-	t.Running, t.attempt = true, t.Row.Attempt
-	t.do(Effect{Do: Start})
-}
-
-// give decides what the undecided open pushes that which selects are answered.
-// Nothing is acknowledged that is not in the store: R-TIME-ACK.
-func (t *step) give(what store.Outcome, which func(*Push) bool) (highest int) {
-	cloned := false
-	for i := range t.Open {
-		o := &t.Open[i]
-		if o.Given != store.Open || which != nil && !which(o) {
-			continue
-		}
-		if !cloned {
-			t.Open, cloned = slices.Clone(t.Open), true
-			o = &t.Open[i]
-		}
-		o.Given = what
-		highest = max(highest, o.Number)
-		t.do(Effect{Do: Answer, Push: o.ID, Given: what, Retry: o.Number > 1, Last: o.Number >= t.p.LastPush})
-	}
-	if cloned && t.Row.Version == 0 {
-		t.save(Now)
-	}
-	return highest
-}
-
-// settle answers every undecided open push of a turn whose answer is decided.
-func (t *step) settle() {
-	switch {
-	case t.Row.Delivery == store.Late:
-		t.give(store.GotSuccess, nil) // the reply goes another way
-	case t.Row.State == store.Failed && t.p.Fallback && t.Row.OpenID != "":
-		t.give(store.GotFallback, nil)
-	case t.Row.State != store.Answered:
-		t.give(store.GotSuccess, nil)
-	default:
-		// A retry is WeChat's way to say that the answer did not arrive, so
-		// it gets the same again. R-TIME-SAME
-		number := t.give(store.GotReply, nil)
-		if number == 0 {
-			return
-		}
-		if t.Row.Delivery == store.Undelivered {
-			t.save(Now) // the claim on the reply
-		} else {
-			t.save(Lazily)
-		}
-		t.Row.Delivery = store.Offered
-		t.Row.OfferedTo = max(t.Row.OfferedTo, number)
-	}
-}
-
-// pushDue is the end of a push's passive window.
-func (t *step) pushDue() {
-	o := t.find(t.ev.Push)
-	if o == nil || o.Given != store.Open {
-		return
-	}
-	if t.Row.State.Finished() {
-		t.settle()
-		return
-	}
-	if t.p.Hold && o.Number < t.p.LastPush && t.Row.Delivery != store.Late {
-		t.do(Effect{Do: Hold, Push: o.ID}) // R-TIME-HOLD
-		return
-	}
-	if t.ev.Waited > t.p.AnswerBy+t.p.Grace && o.Number < t.p.LastPush {
-		return // the store took its time: WeChat is about to hang up, and tries again
-	}
-	// `success` ends WeChat's retries (R-PUSH-STOP), so no push can carry the
-	// reply any more (R-PUSH-LATE).
-	t.Row.Delivery = store.Late
-	t.save(Lazily)
-	t.give(store.GotSuccess, nil)
-}
-
-// pushOver takes out a push that WeChat should have closed long ago. The caller has
-// broken it off already: it must not wait for a store that may be down.
-func (t *step) pushOver() {
-	if o := t.find(t.ev.Push); o != nil {
-		t.remove(o, store.Aborted)
-	}
-}
-
-// pushClosed takes a push out of the open ones.
-func (t *step) pushClosed() {
-	o := t.find(t.ev.Push)
-	if o == nil {
-		return
-	}
-	if !t.ev.Written {
-		t.remove(o, store.Cut)
-		return
-	}
-	if o.Given == store.GotReply && t.Row.Delivery == store.Offered {
-		t.Row.Delivery = store.Written
-	}
-	t.remove(o, o.Given)
-}
-
-func (t *step) find(id int) *Push {
-	for i := range t.Open {
-		if t.Open[i].ID == id {
-			return &t.Open[i]
-		}
-	}
-	return nil
-}
-
-func (t *step) remove(o *Push, got store.Outcome) {
-	if i := o.record; i >= 0 && i < len(t.Row.Pushes) && t.Row.Pushes[i].Got != got {
-		t.Row.Pushes = slices.Clone(t.Row.Pushes)
-		t.Row.Pushes[i].Got = got
-		t.touch()
-	}
-	id := o.ID
-	if len(t.Open) == 1 {
-		t.Open = nil
-		return
-	}
-	t.Open = slices.DeleteFunc(slices.Clone(t.Open), func(p Push) bool { return p.ID == id })
-}
-
-// acceptDue accepts a turn of a Pure route that runs on.
-func (t *step) acceptDue() {
-	if t.Row.State == store.Running && t.Row.Version == 0 {
-		t.save(Now)
-	}
-}
-
-// result stores what an attempt has come to. Only the newest attempt, run by
-// its owner, may: P2.
-func (t *step) result() {
-	if t.Row.State != store.Running || t.Row.Attempt != t.ev.Attempt || t.Row.Owner != t.ev.Self {
-		return
-	}
-	t.finish(t.ev.State, t.ev.Reason)
-	t.Row.Reply = t.ev.Reply
-	if t.Row.Delivery == store.Late && t.Row.State == store.Answered {
-		t.do(Effect{Do: NoteLate})
-	}
-	t.settle()
-}
-
-func (t *step) finish(s store.State, reason string) {
-	t.Running = false
-	t.Row.State, t.Row.Reason, t.Row.FinishedAt = s, reason, t.ev.Now
-	t.save(Now)
-}
-
-// ownerLost decides about a turn whose process died: P2.
-func (t *step) ownerLost() {
-	if t.Row.State != store.Running || t.Row.Owner != t.ev.Lost {
-		return // somebody else was quicker
-	}
-	if t.Running {
-		// This process ran it, under an epoch that is dead.
-		t.do(Effect{Do: Cancel})
-	}
-	switch {
-	case t.p.Once && !t.Row.Pure:
-		t.finish(store.Failed, ReasonInterrupted)
-		t.settle()
-	case t.Row.Attempt >= t.p.Attempts:
-		t.finish(store.Failed, ReasonQuarantined)
-		t.settle()
-	default:
-		t.Row.Attempt++
-		t.Row.Owner = t.ev.Self
-		t.save(Now)
-		t.start()
-	}
-}
-
-// changed takes in a row that was read anew.
-func (t *step) changed() {
-	mine := t.Row.State == store.Running && t.Row.Owner == t.ev.Self
-	if t.Running && (!mine || t.attempt != t.Row.Attempt) {
-		// Somebody else runs it, or this process under a claim of its own whose
-		// commit was answered by an error.
-		t.Running = false
-		t.do(Effect{Do: Cancel})
-	}
-	t.Open = slices.Clone(t.Open)
-	for i := range t.Open {
-		// The row that was read may know this process's pushes, or not.
-		o := &t.Open[i]
-		o.record = slices.IndexFunc(t.Row.Pushes, func(p store.Push) bool { return p.Number == o.Number && p.At.Equal(o.at) })
-	}
-	if t.Row.State == store.Erased && t.Row.Version == 0 {
-		t.save(Now) // the next push of the message has to meet it: P10
-	}
-	switch {
-	case mine && !t.Running:
-		t.start() // our own claim, whose commit was answered by an error
-	case t.Row.State.Finished() || t.Row.Delivery == store.Late:
-		t.settle()
-	}
-}
-
-// unconfirmed decides about a reply that was offered by a process that died before
-// it could say whether it was written: P4. There is no other way to send it, so it is
-// taken as delivered. A write that is known to have failed is not ambiguous: the
-// answer did not arrive.
-func (t *step) unconfirmed() {
-	if t.Row.State != store.Answered || t.Row.Delivery != store.Offered || t.Row.Owner != t.ev.Lost || len(t.Open) > 0 {
-		return
-	}
-	unknown := t.Row.Seen > len(t.Row.Pushes) // some are not recorded
-	for _, p := range t.Row.Pushes {
-		if t.ev.Now.Sub(p.At) < t.p.AssumeAfter {
-			return // its retry may still come, or is being answered by another node
-		}
-		unknown = unknown || p.Number == t.Row.OfferedTo && p.Got == store.Open
-	}
-	if !unknown {
-		return
-	}
-	t.Row.Delivery = store.Assumed
-	t.save(Now)
-	t.do(Effect{Do: NoteAmbiguous})
 }
 
 // Reasons that Step records itself. The caller records those of its own.
 const (
 	ReasonInterrupted = "interrupted: the process that ran the handler died"
 	ReasonQuarantined = "quarantined: the process died in every attempt"
+	ReasonNoPush      = "no push could carry the answer"
+	ReasonNoAPI       = "the account sends nothing by the customer-service API"
+	ReasonWindow      = "window closed: the user must write again before the account may send anything"
+	ReasonQuota       = "quota used up: WeChat takes no more messages for one message of the user"
+	ReasonExpired     = "expired: the user has not fetched the answer"
+	ReasonUnasked     = "nobody waits for an answer to this event"
+	ReasonTwice       = "sent twice, and nobody knows whether it arrived"
+	ReasonOnce        = "sent, and nobody knows whether it arrived"
+	ReasonDropped     = "dropped by the operator"
+	ReasonTaker       = "the message that was to bring the answer has failed"
 )

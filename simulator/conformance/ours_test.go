@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/echostr/echostr"
 	"github.com/echostr/echostr/callback"
 	"github.com/echostr/echostr/internal/bots"
 	"github.com/echostr/echostr/simulator"
@@ -23,9 +24,13 @@ func TestOurs(t *testing.T) {
 		t.Run(string(mode), func(t *testing.T) {
 			t.Parallel()
 			bubble(t, func(t *testing.T) {
+				a := callback.Account{Name: "test", AppID: appID, Token: token, EncodingAESKey: aesKey, Mode: ours}
+				if mode == simulator.Safe {
+					a.API = deafAPI{}
+				}
 				wx, err := callback.New(callback.Config{
 					Handler:  bots.Demo(),
-					Accounts: []callback.Account{{Name: "test", AppID: appID, Token: token, EncodingAESKey: aesKey, Mode: ours, Verified: mode == simulator.Safe}},
+					Accounts: []callback.Account{a},
 					Logger:   slog.New(slog.DiscardHandler),
 				})
 				if err != nil {
@@ -44,3 +49,12 @@ func TestOurs(t *testing.T) {
 		})
 	}
 }
+
+// deafAPI is a customer-service API that takes every message.
+type deafAPI struct{}
+
+func (deafAPI) Send(context.Context, string, echostr.Reply) callback.Sending {
+	return callback.Sending{Fate: callback.SendDone}
+}
+
+func (deafAPI) Typing(context.Context, string) error { return nil }

@@ -117,7 +117,7 @@ func TestMenu(t *testing.T) {
 	p.sees("点了 NEW")
 
 	p.say("menu")
-	p.click(`.bubble.account button.link`)
+	p.click(`.bubble.account .link`)
 	p.sees("要咖啡")
 }
 

@@ -2,12 +2,15 @@ package page_test
 
 import (
 	"bytes"
+	"context"
 	"flag"
 	"fmt"
 	"image"
 	"image/color"
 	"image/png"
+	"log/slog"
 	"maps"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -18,7 +21,8 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/echostr/echostr/callback"
-	"github.com/echostr/echostr/internal/bots"
+	"github.com/echostr/echostr/internal/config"
+	"github.com/echostr/echostr/server"
 	"github.com/echostr/echostr/simulator"
 	"github.com/echostr/echostr/simulator/page"
 )
@@ -38,29 +42,55 @@ func TestScreenshots(t *testing.T) {
 }
 
 func takeScreenshots(t *testing.T, language string) {
-	name, user, other := "回声", "小明", "小红"
+	names, user, other := []string{"回声服务号", "回声订阅号"}, "小明", "小红"
 	if language == "en" {
-		name, user, other = "Echostr", "Ming", "Hong"
+		names, user, other = []string{"Echostr", "Echostr Weekly"}, "Ming", "Hong"
 	}
-	const aesKey = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
-	account := callback.Account{Name: "dev", Token: token, Mode: callback.Safe, AppID: "wxec4057ec4057ec40", EncodingAESKey: aesKey}
-	bot, err := callback.New(callback.Config{Handler: bots.Demo(), Accounts: []callback.Account{account}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewServer(bot)
-	t.Cleanup(server.Close)
 	platform := simulator.NewPlatform(simulator.PlatformConfig{})
-	official, err := platform.Add(simulator.OfficialConfig{Name: name, Recognition: true, Account: simulator.Account{
-		URL: server.URL + "/wx/dev", Token: token, Mode: simulator.Safe, AppID: account.AppID, EncodingAESKey: aesKey,
-	}})
+	mux := http.NewServeMux()
+	mux.Handle("/cgi-bin/", platform.API())
+	mux.Handle("/", page.Handler(platform, page.Options{Context: t.Context()}))
+	front := httptest.NewServer(mux)
+	t.Cleanup(front.Close)
+
+	cfg := config.Development()
+	cfg.Listen, cfg.Admin, cfg.APIBaseURL = "127.0.0.1:0", "127.0.0.1:0", front.URL
+	for i := range cfg.Accounts {
+		cfg.Accounts[i].Mode = config.Safe
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	srv, err := server.New(cfg, &server.Options{Logger: slog.New(slog.DiscardHandler), TokenFile: filepath.Join(t.TempDir(), "token")})
 	if err != nil {
 		t.Fatal(err)
 	}
+	ended := make(chan error, 1)
+	go func() { ended <- srv.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	var accounts []*simulator.Official
+	for i := range cfg.Accounts {
+		a := &cfg.Accounts[i]
+		c := simulator.OfficialConfig{Name: names[i], AppSecret: a.AppSecret.Reveal(), Recognition: true, Verified: a.Verified, Account: simulator.Account{
+			URL: "http://" + srv.Addr().String() + callback.PathPrefix + a.Name, Token: a.Token.Reveal(), Mode: simulator.Safe,
+			AppID: a.AppID, EncodingAESKey: a.EncodingAESKey.Reveal(), OriginalID: a.OriginalID,
+		}}
+		if a.Verified {
+			c.Kind = simulator.Service
+		}
+		o, err := platform.Add(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		accounts = append(accounts, o)
+	}
+	service, official := accounts[0], accounts[1]
 	ming := official.AddFollower(user)
 	hong := official.AddUser(other)
-	front := httptest.NewServer(page.Handler(platform, page.Options{Context: t.Context()}))
-	t.Cleanup(front.Close)
+	service.AddFollower(user)
 
 	p := openTab(t, front.URL, 1280, 800, "good")
 	if language == "en" {
@@ -82,6 +112,8 @@ func takeScreenshots(t *testing.T, language string) {
 		p.fits(view)
 	}
 
+	// The subscription account, and its answers on pushes.
+	p.click("#account-" + official.AppID())
 	shoot("begin", 1280, 800)
 	p.say("你好")
 	p.sees("你好")
@@ -107,6 +139,36 @@ func takeScreenshots(t *testing.T, language string) {
 	shoot("details", 390, 844)
 	shoot("details", 1280, 800)
 	p.click(".detail-top .icon-button")
+
+	// Answers that take longer than all pushes: by API on one account, by ticket on the other.
+	p.do("resize", chromedp.EmulateViewport(390, 844))
+	p.click("#tab-phone")
+	p.do("resize", chromedp.EmulateViewport(1280, 800))
+	p.click("#account-" + service.AppID())
+	begin := time.Now()
+	p.say("慢 40")
+	p.wait("it has begun", `document.querySelector('.row')`)
+	p.click("#account-" + official.AppID())
+	p.say("慢 40")
+	p.wait("there is a placeholder with a link", `document.querySelector('.bubble.account .link')`)
+	time.Sleep(time.Until(begin.Add(42 * time.Second)))
+	p.click(".bubble.account .link")
+	p.sees("等了 40 秒")
+	shoot("ticket", 1280, 800)
+	shoot("ticket", 390, 844)
+	p.say("长 1200")
+	p.wait("there is a page", `document.querySelectorAll('.bubble.account').length === 6`)
+	shoot("pages", 390, 844)
+	p.do("resize", chromedp.EmulateViewport(1280, 800))
+	p.click("#account-" + service.AppID())
+	p.say("慢 8")
+	p.sees("等了 8 秒")
+	p.say("你好")
+	p.sees("你好")
+	shoot("late", 1280, 800)
+	shoot("late", 390, 844)
+	p.click("#account-" + official.AppID())
+	p.click("#tab-wire")
 
 	// A broken server.
 	broken := httptest.NewServer(&testBot{})

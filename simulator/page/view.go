@@ -3,6 +3,7 @@ package page
 import (
 	"bytes"
 	"cmp"
+	"encoding/json"
 	"encoding/xml"
 	"fmt"
 	"net/http"
@@ -118,7 +119,8 @@ type exchangeView struct {
 	Nickname  string       `json:"nickname"`
 	Kind      string       `json:"kind"` // the MsgType, or "event." and the name of the event in lower case
 	Text      string       `json:"text"`
-	MsgID     string       `json:"msgID"` // too long for a number of JavaScript
+	MsgID     string       `json:"msgID"`  // too long for a number of JavaScript
+	MenuID    *string      `json:"menuID"` // of the link or entry of a menu message that was tapped; null if it was typed
 	At        float64      `json:"at"`
 	Timeout   float64      `json:"timeout"`
 	MaxPushes int          `json:"maxPushes"`
@@ -162,7 +164,7 @@ func (h *handler) viewOfExchange(e simulator.Exchange) exchangeView {
 		Timeout: float64(rules.Timeout) / float64(time.Millisecond), MaxPushes: rules.Pushes, Captured: e.Captured, Done: !e.Ended.IsZero(), Pushes: []pushView{},
 		Replay: h.viewOfReplay(e),
 	}
-	v.Text = shortened(words(e.Report.Document))
+	v.Text, v.MenuID = words(e.Report.Document)
 	if m.Event() != "" {
 		v.Kind = "event." + strings.ToLower(m.Event())
 	}
@@ -182,15 +184,17 @@ func (h *handler) viewOfExchange(e simulator.Exchange) exchangeView {
 	return v
 }
 
-// words are what a message says in a few words: which element has them depends on its type.
-func words(document []byte) string {
+// words are what a message says in a few words: which element has them depends on its type. menuID
+// is that of what was tapped to say it, nil if it was typed.
+func words(document []byte) (text string, menuID *string) {
 	var m struct {
 		Content, Recognition, Title, Label, EventKey string
+		MenuID                                       *string `xml:"bizmsgmenuid"`
 	}
 	if xml.Unmarshal(document, &m) != nil {
-		return "" // it was changed by hand
+		return "", nil // it was changed by hand
 	}
-	return cmp.Or(m.Content, m.Recognition, m.Title, m.Label, m.EventKey)
+	return shortened(cmp.Or(m.Content, m.Recognition, m.Title, m.Label, m.EventKey)), m.MenuID
 }
 
 // replyText is a reply in a line: its words, if it has any.
@@ -303,6 +307,8 @@ type callView struct {
 	Status   int     `json:"status"`
 	Errcode  int     `json:"errcode"`
 	Fault    string  `json:"fault"`
+	To       string  `json:"to"`   // of a customer-service message: the user's OpenID
+	Text     string  `json:"text"` // its text
 
 	// In the details only.
 	Request *string `json:"request,omitempty"`
@@ -310,8 +316,18 @@ type callView struct {
 }
 
 func viewOfCall(c simulator.APICall) callView {
-	return callView{
+	v := callView{
 		ID: c.ID, Account: c.AppID, At: milliseconds(c.At), Duration: float64(c.Duration) / float64(time.Millisecond),
 		Method: c.Method, Path: c.Path, Query: c.Query, Status: c.Status, Errcode: c.Errcode, Fault: c.Fault,
 	}
+	var in struct {
+		ToUser string `json:"touser"`
+		Text   struct {
+			Content string `json:"content"`
+		} `json:"text"`
+	}
+	if strings.Contains(c.Path, "/message/custom/") && json.Unmarshal(c.Request, &in) == nil {
+		v.To, v.Text = in.ToUser, shortened(in.Text.Content)
+	}
+	return v
 }

@@ -11,21 +11,22 @@ const lane = 26;
 const left = 1.5; // percent, so that a mark at 0 is whole
 const right = 9; // for what comes after the last cut
 
-// axis draws an exchange as it stands at the time now (server's clock, ms), with
-// the customer-service messages that came after it.
-export function axis(exchange, deliveries, now) {
+// axis draws an exchange as it stands at the time now (server's clock, ms), with what came later:
+// customer-service messages and taps on links in the answer.
+export function axis(exchange, later, now) {
   const total = exchange.timeout * Math.max(exchange.maxPushes, exchange.pushes.length);
-  const x = (ms) => left + Math.min(Math.max(ms, 0) / total, 1) * (100 - left - right);
-  const lanes = exchange.pushes.length + deliveries.length;
-  const height = top + Math.max(lanes, 1) * lane;
-  const root = svg('svg.axis', { height, width: '100%', role: 'img', 'aria-label': describe(exchange, deliveries, now) });
+  // What comes after the last cut stands on the right, in its order and not to scale.
+  const x = (ms) => (ms <= total ? left + Math.max(ms, 0) / total * (100 - left - right) : 100 - left - (right - left) * total / ms);
+  const more = lanesOf(exchange, later);
+  const height = top + Math.max(exchange.pushes.length + more.length, 1) * lane;
+  const root = svg('svg.axis', { height, width: '100%', role: 'img', 'aria-label': describe(exchange, more, now) });
   for (let ms = 0; ms <= total + 1; ms += exchange.timeout) {
     root.append(
       svg('line.grid', { x1: x(ms) + '%', x2: x(ms) + '%', y1: top - 4, y2: height }),
       svg('text.tick', { x: x(ms) + '%', y: 11, 'text-anchor': ms ? 'middle' : 'start' }, seconds(ms) + (ms + 1 >= total ? ' s' : '')));
   }
   exchange.pushes.forEach((push, i) => root.append(...bar(push, top + i * lane, x, exchange, now)));
-  deliveries.forEach((d, i) => root.append(...delivery(d, top + (exchange.pushes.length + i) * lane, x, exchange, total)));
+  more.forEach((m, i) => root.append(...marks(m, top + (exchange.pushes.length + i) * lane, x)));
   return root;
 }
 
@@ -52,9 +53,9 @@ function bar(push, y, x, exchange, now) {
   } else if (!running) {
     parts.push(svg('svg.end', { x: end + '%', y: middle, overflow: 'visible' }, svg('path.cross', { d: 'M-5 -5l10 10M5 -5l-10 10' })));
   }
-  // Inside a long bar, else behind it, and near the right end before it.
-  const label = labelOf(push, took);
-  const inside = end - from >= 24;
+  // Inside a long bar without a mark at its end, else behind it, and near the right end before it.
+  const label = labelOf(push, exchange, took);
+  const inside = end - from >= 24 && push.outcome !== 'answered';
   const behind = !inside && end < 72;
   parts.push(svg('text.label', {
     x: (inside || !behind ? from : end) + '%', y: middle + 4,
@@ -64,38 +65,60 @@ function bar(push, y, x, exchange, now) {
 }
 
 // ending groups the outcomes by what they look like. An answer with status 200 may
-// be wrong all the same.
+// be wrong all the same, and may have no reply in it.
 export function ending(push, exchange) {
   if (push.outcome === 'pending') return 'running';
-  if (push.outcome === 'answered') return (push.status === 200 && !exchange.verdict?.problem) || exchange.replay?.result === 'refused' ? 'answered' : 'failed';
-  return push.outcome === 'cut' ? 'cut' : 'failed';
+  if (push.outcome !== 'answered') return push.outcome === 'cut' ? 'cut' : 'failed';
+  if (isGood(push, exchange)) return exchange.verdict.reply ? 'answered' : 'success';
+  return push.status === 200 && !exchange.done || exchange.replay?.result === 'refused' ? 'answered' : 'failed';
 }
 
-function labelOf(push, took) {
+const isGood = (push, exchange) => push.status === 200 && exchange.done && !exchange.verdict.problem;
+
+function labelOf(push, exchange, took) {
   const n = push.number + ' · ';
   switch (push.outcome) {
     case 'pending': return n + t('push.running', { time: (took / 1000).toFixed(1) + ' s' });
-    case 'answered': return n + push.status + ' · ' + duration(took);
+    case 'answered': return n + (!isGood(push, exchange) ? push.status : exchange.verdict.reply ? t('push.reply') : t('chip.nothing')) + ' · ' + duration(took);
     case 'cut': return n + t('push.cut', { time: duration(took) });
     default: return n + t('push.' + push.outcome) + ' · ' + duration(took);
   }
 }
 
-// delivery is an answer that came by the customer-service API.
-function delivery(d, y, x, exchange, total) {
-  const at = d.at - exchange.at;
-  const place = x(at);
+// lanesOf are the lanes of what came later: one for each answer by the API, and one for all taps.
+function lanesOf(exchange, { deliveries, taps }) {
+  const laneOf = (kind, things, one, several) => {
+    const at = things.map((thing) => thing.at - exchange.at);
+    return { kind, at, text: t(at.length > 1 ? several : one, { n: at.length, time: duration(at[0]) }) };
+  };
+  const lanes = answersOf(deliveries).map((parts) => laneOf('api', parts, 'delivery', 'deliveries'));
+  return taps.length ? [...lanes, laneOf('tap', taps, 'tap', 'taps')] : lanes;
+}
+
+// answersOf divides customer-service messages into answers: the parts of a long one come right
+// behind each other.
+export function answersOf(deliveries) {
+  const answers = [];
+  for (const d of deliveries) {
+    if (d.at - answers.at(-1)?.at(-1).at < 1000) answers.at(-1).push(d);
+    else answers.push([d]);
+  }
+  return answers;
+}
+
+// marks are a diamond for a message and a ring for each tap, with words beside them.
+function marks({ kind, at, text }, y, x) {
   const middle = y + lane / 2 - 1;
-  const text = t('delivery', { time: duration(at) });
-  const behind = place < 60;
+  const behind = x(at.at(-1)) < 60;
   return [
-    svg('svg.end', { x: place + '%', y: middle, overflow: 'visible' }, svg('path.diamond', { d: at > total ? 'M-5 -6l7 6-7 6z' : 'M0 -6l6 6-6 6-6-6z' })),
-    svg('text.label', { x: place + '%', y: middle + 4, dx: behind ? 11 : -11, 'text-anchor': behind ? 'start' : 'end' }, text),
+    ...at.map((ms) => (kind === 'tap' ? svg('circle.end.tap', { cx: x(ms) + '%', cy: middle, r: 4.5 })
+      : svg('svg.end', { x: x(ms) + '%', y: middle, overflow: 'visible' }, svg('path.diamond', { d: 'M0 -6l6 6-6 6-6-6z' })))),
+    svg('text.label.aside', { x: x(behind ? at.at(-1) : at[0]) + '%', y: middle + 4, dx: behind ? 11 : -11, 'text-anchor': behind ? 'start' : 'end' }, text),
   ];
 }
 
 // describe is the drawing in words, for screen readers.
-function describe(exchange, deliveries, now) {
-  const words = exchange.pushes.map((p) => t('push', { n: p.number }) + ' ' + labelOf(p, p.outcome === 'pending' ? Math.max(now - p.start, 0) : p.duration));
-  return [...words, ...deliveries.map((d) => t('delivery', { time: duration(d.at - exchange.at) }))].join('; ');
+function describe(exchange, more, now) {
+  const words = exchange.pushes.map((p) => t('push', { n: p.number }) + ' ' + labelOf(p, exchange, p.outcome === 'pending' ? Math.max(now - p.start, 0) : p.duration));
+  return [...words, ...more.map((m) => m.text)].join('; ');
 }

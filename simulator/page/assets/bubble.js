@@ -6,14 +6,13 @@ import { t } from './i18n.js';
 
 // bubble draws b. chat says who talks (account, user) and what a tap does:
 // follow(span) for a link, choose(entry) for an entry of a menu message, wire(id)
-// to show the exchange; answered(b) says on which push a bubble came.
+// to show the exchange; answers(b) says which exchange a bubble answers, on which push, and when.
 export function bubble(b, chat) {
-  const exchange = b.exchange ? String(b.exchange) : null;
   if (b.from === 'notice') {
     const kind = b.kind === 'fault' ? 'fault' : 'system';
     return el('li.line.' + kind, { 'data-bubble': b.id, 'data-kind': b.kind },
       el('span', {}, kind === 'fault' ? b.text : t('line.' + b.kind, { text: b.text, key: b.key ?? '' })),
-      kind === 'fault' && exchange ? caption(t('bubble.why'), () => chat.wire(b.exchange)) : null);
+      kind === 'fault' ? caption(t('bubble.why'), b.exchange, chat) : null);
   }
   const mine = b.from === 'user';
   const name = mine ? chat.user : chat.account;
@@ -24,26 +23,38 @@ export function bubble(b, chat) {
     el('div.said', {},
       el('span.reader-only', {}, t('bubble.from', { name })),
       body,
-      mine ? null : b.way === 'api' ? el('span.caption', {}, t('way.api') + (b.agent ? ' · ' + b.agent : '')) : exchange ? caption(way(b, chat), () => chat.wire(b.exchange)) : null));
+      mine ? null : caption(way(b, chat), chat.answers(b)?.exchange, chat)));
 }
 
-function caption(text, onclick) {
-  return el('button.caption', { type: 'button', onclick, title: t('bubble.wire') }, text);
+// reads is the text of a bubble as the user reads it, with links drawn.
+export const reads = (b) => b.spans?.map((s) => s.text).join('') ?? b.text ?? '';
+
+// caption is a line below a bubble, which leads to its exchange if there is one.
+function caption(text, exchange, chat) {
+  if (!text) return null;
+  if (!exchange) return el('span.caption', {}, text);
+  return el('button.caption', { type: 'button', onclick: () => chat.wire(exchange), title: t('bubble.wire') }, text);
 }
 
-// way says on which push an answer came, and how long that took.
+// way says how an answer came, and how long that took. Empty if nobody was asked for it.
 function way(b, chat) {
-  const at = chat.answered(b);
+  const at = chat.answers(b);
+  if (b.way === 'api') return [t('way.api'), b.agent, at && duration(at.after)].filter(Boolean).join(' · ');
+  if (!b.exchange) return '';
   if (!at) return t('bubble.wire');
   return at.push > 1 ? t('way.push', { n: at.push, time: duration(at.after) }) : t('way.first', { time: duration(at.after) });
 }
 
 // spans is a text with its links. Line ends are kept by the style sheet.
 function spans(list, chat) {
-  return list.map((span) => {
-    if (span.kind === 'text') return span.text;
-    return el('button.link', { type: 'button', title: span.url, 'data-span': span.kind, onclick: () => chat.follow(span) }, span.text);
-  });
+  return list.map((span) => (span.kind === 'text' ? span.text : link(span.text, () => chat.follow(span), { title: span.url, 'data-span': span.kind })));
+}
+
+// link is no button, since lines break inside of it as in the text around, and has no address
+// that the browser itself could go to.
+function link(text, follow, attributes) {
+  const onkeydown = (e) => { if (e.key === 'Enter') follow(); };
+  return el('a.link', { role: 'link', tabindex: '0', onclick: follow, onkeydown, ...attributes }, text);
 }
 
 const drawings = {
@@ -94,7 +105,7 @@ const drawings = {
 
   msgmenu: (b, chat) => el('div.text.msgmenu', {},
     b.text ? el('p', {}, spans(b.spans ?? [{ kind: 'text', text: b.text }], chat)) : null,
-    el('ul', {}, (b.entries ?? []).map((e) => el('li', {}, el('button.link', { type: 'button', onclick: () => chat.choose(e) }, e.content)))),
+    el('ul', {}, (b.entries ?? []).map((e) => el('li', {}, link(e.content, () => chat.choose(e))))),
     b.tail ? el('p', {}, b.tail) : null),
 };
 

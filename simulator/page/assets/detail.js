@@ -4,6 +4,7 @@ import { el, icon, iconButton, replace, clock, duration } from './dom.js';
 import { t } from './i18n.js';
 import { axis, ending } from './axis.js';
 import { chip, mood, kindOf, callChip, callOutcome, ofReplay, replayWords, wrong } from './wire.js';
+import { reads } from './bubble.js';
 import { ask as fetchJSON } from './api.js';
 import { resend } from './resend.js';
 
@@ -42,7 +43,7 @@ export class Detail {
 
   grow() {
     if (this.x.done || !this.drawing) return;
-    const next = axis(this.x, this.app.deliveries(this.x), this.app.now());
+    const next = axis(this.x, this.app.later(this.x), this.app.now());
     this.drawing.replaceWith(next);
     this.drawing = next;
   }
@@ -51,13 +52,15 @@ export class Detail {
     const x = this.x;
     const again = (how) => this.app.again(x.id, how);
     const focused = document.activeElement?.dataset?.keep;
-    this.drawing = axis(x, this.app.deliveries(x), this.app.now());
+    const later = this.app.later(x);
+    this.drawing = axis(x, later, this.app.now());
     replace(this.root,
       el('div.detail-top', {}, iconButton('back', t('back'), () => this.app.show(null), { 'data-keep': 'back' }),
-        el('h2', {}, `#${x.id} `, kindOf(x), ' ', el('span.words', {}, x.text)), chip(x)),
+        el('h2', {}, `#${x.id} `, kindOf(x), ' ', el('span.words', {}, x.text)), chip(x, later)),
       el('div.facts', {}, clock(x.at, true), ' · ', x.nickname, x.msgID ? ' · MsgId ' + x.msgID : '', x.replay ? ' · ' + (x.replay.of ? t('replay.of', { n: x.replay.of }) : t('replay.raw')) : ''),
       this.drawing,
-      this.verdict(x),
+      this.verdict(x, later),
+      this.laterList(x, later),
       el('div.tools', {},
         tool('again', t('again.new'), () => again('new'), t('again.new.hint')),
         tool('again', t('again.repeat'), () => again('repeat'), t('again.repeat.hint')),
@@ -69,13 +72,18 @@ export class Detail {
   }
 
   // verdict says what came of it; if it is wrong, what to do.
-  verdict(x) {
+  verdict(x, later) {
     if (!x.done) return el('p.verdict.running', {}, t('verdict.running'));
-    if (ofReplay(x)) return this.replay(x);
+    if (ofReplay(x)) return this.replay(x, later);
     const v = x.verdict;
     const p = wrong(x);
     const seen = x.replay ? t('replay.unseen') : t('sees.' + (v.sees || 'nothing'));
-    if (!v.problem) return el('div.verdict.' + mood(x), {}, el('p', {}, v.reply && v.sees === 'nothing' ? t('verdict.dropped') : seen, v.reply ? el('span.words', {}, v.reply.text) : null));
+    if (!v.problem) {
+      const b = this.app.reply(x);
+      const what = v.sees !== 'nothing' ? seen : v.reply ? t('verdict.dropped') : later.deliveries.length ? t('verdict.later') : seen;
+      return el('div.verdict.' + mood(x, later), {}, el('p', {}, what),
+        v.reply ? el('span.words', {}, (b && reads(b)) || v.reply.text) : null);
+    }
     return el('div.verdict.bad', { role: 'note', 'data-problem': v.problem },
       el('h3', {}, icon('warning'), p?.what ?? v.problem),
       p ? el('p', {}, p.todo) : null,
@@ -83,13 +91,27 @@ export class Detail {
       p && drawn.has(v.problem) ? null : el('p.why', { lang: 'en' }, v.why));
   }
 
+  // laterList is what came of it after its pushes, and what it came of itself if it is a tap.
+  laterList(x, { deliveries, taps }) {
+    const after = (at) => el('span.when', {}, '+' + duration(at - x.at));
+    const to = (id) => el('button.link', { type: 'button', onclick: () => this.app.show('exchange/' + id), 'data-keep': 'to' + id }, '#' + id);
+    const list = [
+      ...deliveries.map((b) => [b.at, after(b.at), t('way.api'), el('span.words', {}, reads(b) || kindOf({ kind: b.kind, menuID: null }))]),
+      ...taps.map((other) => [other.at, after(other.at), t('message.tap'), to(other.id)]),
+    ].sort((a, b) => a[0] - b[0]);
+    return [
+      x.from ? el('p.facts', {}, t('tap.of'), ' ', to(x.from)) : null,
+      list.length ? el('ul.later', { 'aria-label': t('later') }, list.map(([, ...parts]) => el('li', {}, parts))) : null,
+    ];
+  }
+
   // replay compares the answer with the first one, which is what a replay is for.
-  replay(x) {
+  replay(x, later) {
     const words = replayWords(x);
     const first = this.app.state.exchanges.get(x.replay.of);
     const said = (v) => (v.reply ? v.reply.text || v.reply.type : t('replay.nothing'));
     const both = first?.verdict && !['refused', 'early', 'unclear'].includes(x.replay.result);
-    return el('div.verdict.' + mood(x), { role: 'note', 'data-replay': x.replay.result },
+    return el('div.verdict.' + mood(x, later), { role: 'note', 'data-replay': x.replay.result },
       el('p', {}, el('b', {}, words.what)), el('p', {}, words.todo),
       both ? el('ul', {}, el('li', {}, t('replay.before', { reply: said(first.verdict) })), el('li', {}, t('replay.now', { reply: said(x.verdict) }))) : null,
       el('p.about', {}, t('replay.unseen')));

@@ -11,44 +11,90 @@ const app = {
   state: { accounts: [], users: [], chats: new Map(), exchanges: new Map(), calls: new Map() },
   skew: 0, // the server's clock before the browser's, ms
   connected: false,
-  selected: { account: null, user: sessionStorage.getItem('echostr.user') },
+  selected: JSON.parse(sessionStorage.getItem('echostr.selected')) ?? { account: null, users: {} }, // a user of each account
   seen: new Map(), // how many bubbles of each user were seen
   tab: 'phone',
+  answering: new Map(), // the exchange of each customer-service message, by the ids of both
   awaited: null, // the exchange that is to be shown when it is heard of
 
   now: () => Date.now() + app.skew,
   account: () => app.state.accounts.find((a) => a.appID === app.selected.account) ?? app.state.accounts[0],
   user: () => {
     const mine = app.state.users.filter((u) => u.account === app.account()?.appID);
-    return mine.find((u) => u.openID === app.selected.user) ?? mine[0];
+    return mine.find((u) => u.openID === app.selected.users[app.account()?.appID]) ?? mine[0];
   },
   chat: (openID = app.user()?.openID) => [...(app.state.chats.get(openID)?.values() ?? [])],
   exchanges: () => [...app.state.exchanges.values()].filter((x) => x.account === app.account()?.appID),
 
-  calls: () => [...app.state.calls.values()].filter((c) => !c.account || c.account === app.account()?.appID),
+  isHere: (call) => !call.account || call.account === app.account()?.appID,
+  calls: () => [...app.state.calls.values()].filter(app.isHere),
 
-  // deliveries are the customer-service messages to the user of an exchange,
-  // until the next one begins.
-  deliveries(x) {
-    const next = app.exchanges().find((other) => other.user === x.user && other.id > x.id);
-    return app.chat(x.user).filter((b) => b.way === 'api' && b.at >= x.at && (!next || b.at < next.at));
+  // later is what came of an exchange after its pushes: the customer-service messages that
+  // answer it, and the taps on links in its answer, which are exchanges of their own.
+  later: (x) => ({
+    deliveries: app.chat(x.user).filter((b) => b.way === 'api' && app.answers(b) === x.id),
+    taps: app.exchanges().filter((other) => other.root === x.id),
+  }),
+
+  // answers is the id of the exchange that a bubble of the account answers. WeChat's API does not
+  // say what a customer-service message answers, so that is guessed: the newest exchange that no
+  // push has answered and that has no such message yet, else the newest that no push has
+  // answered, else the newest.
+  answers(b) {
+    if (b.way !== 'api') return b.exchange;
+    if (!app.answering.has(b.id)) {
+      const answers = (way) => new Set(app.chat(b.openID).filter((other) => other.id < b.id && other.way === way).map(app.answers));
+      const [pushed, sent] = [answers('passive'), answers('api')];
+      const before = [...app.state.exchanges.values()].filter((x) => x.user === b.openID && x.at <= b.at);
+      const open = before.filter((x) => !pushed.has(x.id));
+      const x = open.findLast((other) => !sent.has(other.id)) ?? open.at(-1) ?? before.at(-1);
+      if (!x) return undefined; // it has not been heard of yet
+      app.answering.set(b.id, x.id);
+    }
+    return app.answering.get(b.id);
   },
 
-  // answered says on which push the answer that a bubble shows came.
+  // trace finds out which answer had the link that was tapped to begin an exchange: x.from is the
+  // exchange that was answered so, and x.root the first one of such a row.
+  trace(x) {
+    if (x.menuID === null || x.captured) return;
+    const tapped = (link, id) => (id ?? '') === x.menuID && link.content === x.text;
+    const b = app.chat(x.user).findLast((other) => other.from === 'account' && other.at <= x.at &&
+      (other.spans?.some((s) => tapped(s, s.menu_id)) || other.entries?.some((e) => tapped(e, e.id))));
+    x.from = b && app.answers(b);
+    x.root = app.state.exchanges.get(x.from)?.root ?? x.from;
+  },
+
+  // reply is the bubble in which the user reads the reply to a push.
+  reply: (x) => app.chat(x.user).find((b) => b.exchange === x.id && b.way === 'passive'),
+
+  // answered says which exchange a bubble answers, after how long, and on which push if on any.
   answered(b) {
-    const x = app.state.exchanges.get(b.exchange);
-    const last = x?.pushes[x.pushes.length - 1];
-    return last && { push: last.number, after: last.start + last.duration - x.at };
+    const x = app.state.exchanges.get(app.answers(b));
+    const last = x?.pushes.at(-1);
+    if (b.way === 'api') return x && { exchange: x.id, after: b.at - x.at };
+    return last && { exchange: x.id, push: last.number, after: last.start + last.duration - x.at };
   },
 
   // unread are the users to whom something was said while another was shown.
   unread: () => new Set(app.state.users.filter((u) => u !== app.user() && app.chat(u.openID).length > (app.seen.get(u.openID) ?? 0)).map((u) => u.openID)),
 
   select(openID) {
-    app.selected.user = openID;
-    sessionStorage.setItem('echostr.user', openID);
+    app.selected.users[app.account().appID] = openID;
+    keepSelected();
     read();
+    drawTop();
     phone.draw();
+  },
+
+  selectAccount(appID) {
+    app.selected.account = appID;
+    keepSelected();
+    read();
+    app.show(null); // what is shown is the other account's
+    phone.leave();
+    drawAll();
+    settings.draw();
   },
 
   // act does something as the user. It returns when the simulator has taken it
@@ -138,6 +184,8 @@ async function change(method, path, value) {
   settings.draw();
 }
 
+const keepSelected = () => sessionStorage.setItem('echostr.selected', JSON.stringify(app.selected));
+
 // read notes that the user's bubbles have been seen.
 function read() {
   const user = app.user();
@@ -165,23 +213,24 @@ function take(c) {
       break;
     }
     case 'bubble': {
+      c.bubble.openID = c.user;
       const chat = state.chats.get(c.user) ?? new Map();
       state.chats.set(c.user, chat.set(c.bubble.id, c.bubble));
       if (c.user === app.user()?.openID) {
         read();
         phone.add(c.bubble);
       } else {
+        drawTop();
         phone.draw();
       }
-      if (c.bubble.way === 'api') {
-        const x = app.exchanges().findLast((other) => other.user === c.user && other.at <= c.bubble.at);
-        if (x) wire.update(x);
-      }
+      if (c.bubble.from === 'account') update(app.answers(c.bubble));
       break;
     }
     case 'exchange': {
       state.exchanges.set(c.exchange.id, c.exchange);
-      if (c.exchange.account === app.account()?.appID) wire.update(c.exchange);
+      app.trace(c.exchange);
+      update(c.exchange.id);
+      update(c.exchange.root);
       forget(state.exchanges, 'exchange');
       phone.answered(c.exchange);
       app.showAwaited();
@@ -190,10 +239,16 @@ function take(c) {
     }
     case 'call':
       state.calls.set(c.call.id, c.call);
-      wire.updateCall(c.call);
+      if (app.isHere(c.call)) wire.updateCall(c.call);
       forget(state.calls, 'call');
       break;
   }
+}
+
+// update draws an exchange anew, if it is one of the account shown.
+function update(id) {
+  const x = app.state.exchanges.get(id);
+  if (x && x.account === app.account()?.appID) wire.update(x);
 }
 
 // forget keeps as many as the simulator does.
@@ -211,7 +266,10 @@ function drawTop() {
   const check = account?.check;
   const running = app.exchanges().filter((x) => !x.done).length;
   const state = !app.connected ? 'lost' : !check || check.problem === 'pending' ? 'unknown' : check.problem ? 'bad' : 'good';
-  const looks = JSON.stringify([language, state, running, app.tab, account?.appID, app.state.accounts.length]);
+  const unread = app.unread();
+  const waits = (a) => app.state.users.some((u) => u.account === a.appID && unread.has(u.openID));
+  const accounts = app.state.accounts.map((a) => [a, a !== account && waits(a)]);
+  const looks = JSON.stringify([language, state, running, app.tab, account?.appID, accounts.map(([a, news]) => [a.name, a.kind, a.verified, news])]);
   if (top.dataset.looks === looks) return;
   top.dataset.looks = looks;
   const focused = document.activeElement?.id;
@@ -219,8 +277,10 @@ function drawTop() {
     name === 'wire' && running ? el('span.count', {}, String(running)) : null);
   replace(top,
     el('span.brand', {}, el('img', { src: '/assets/icon.svg', alt: '', width: 26, height: 26 }), el('b', {}, 'Echostr'), el('span.tagline', {}, t('subtitle'))),
-    app.state.accounts.length > 1 ? el('select', { 'aria-label': t('account'), onchange: (e) => { app.selected.account = e.target.value; drawAll(); } },
-      app.state.accounts.map((a) => el('option', { value: a.appID, selected: a === account }, a.name))) : null,
+    accounts.length > 1 ? el('nav.accounts', { 'aria-label': t('account') }, accounts.map(([a, news]) =>
+      el('button', { type: 'button', id: 'account-' + a.appID, 'aria-pressed': String(a === account), onclick: () => app.selectAccount(a.appID) },
+        el('b', {}, a.name), el('small', {}, t('account.short.' + a.kind) + ' · ' + t(a.verified ? 'verified' : 'unverified')),
+        news ? el('span.unread', {}, el('span.reader-only', {}, t('users.unread'))) : null))) : null,
     el('nav.tabs', { 'aria-label': t('tabs') }, tab('phone'), tab('wire')),
     el('span.spacer'),
     el('button.connection.' + state, { type: 'button', id: 'connection', 'data-state': state, onclick: () => settings.open() }, el('span.dot'), el('span', {}, t('connection.' + state))),
@@ -243,10 +303,13 @@ async function begin() {
     app.state = {
       accounts: snapshot.accounts,
       users: snapshot.users,
-      chats: new Map(Object.entries(snapshot.chats).map(([user, bubbles]) => [user, new Map(bubbles.map((b) => [b.id, b]))])),
+      chats: new Map(Object.entries(snapshot.chats).map(([user, bubbles]) => [user, new Map(bubbles.map((b) => [b.id, { ...b, openID: user }]))])),
       exchanges: new Map(snapshot.exchanges.map((x) => [x.id, x])),
       calls: new Map(snapshot.calls.map((c) => [c.id, c])),
     };
+    app.answering.clear();
+    app.state.chats.forEach((chat) => chat.forEach(app.answers)); // the oldest first
+    app.state.exchanges.forEach(app.trace);
     for (const u of app.state.users) if (!app.seen.has(u.openID)) app.seen.set(u.openID, app.chat(u.openID).length);
     read();
     phone.drawn = '';

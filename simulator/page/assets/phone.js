@@ -47,9 +47,14 @@ export class Phone {
     return el('div.people', { role: 'group', 'aria-label': t('users') },
       this.app.state.users.filter((u) => u.account === account?.appID).map((u) => el('button.person', {
         type: 'button', 'aria-pressed': String(u === user), 'data-user': u.openID, title: u.openID,
-        onclick: () => { this.profile = this.more = false; this.app.select(u.openID); },
+        onclick: () => { this.leave(); this.app.select(u.openID); },
       }, avatar(u.nickname), el('span', {}, u.nickname), unread.has(u.openID) ? el('span.unread', {}, el('span.reader-only', {}, t('users.unread'))) : null)),
       el('button.person.add', { type: 'button', id: 'add-user', onclick: () => actions.addUser(this.app) }, icon('plus'), el('span', {}, t('users.add'))));
+  }
+
+  // leave closes what is open, before another account is shown.
+  leave() {
+    this.profile = this.more = false;
   }
 
   titleBar(text, left, right) {
@@ -113,7 +118,7 @@ export class Phone {
       user: this.app.user().nickname,
       account: this.app.account().name,
       appID: this.app.account().appID,
-      answered: (b) => this.app.answered(b),
+      answers: (b) => this.app.answered(b),
       wire: (id) => this.app.show('exchange/' + id),
       follow: (span) => this.follow(span),
       choose: (entry) => this.app.act({ action: 'choose', entry: entry.content }),

@@ -1,7 +1,8 @@
 // The wire: a row for every message, newest first, and what is inside one.
 import { el, iconButton, replace, clock, duration } from './dom.js';
 import { t, has, problem, errcode } from './i18n.js';
-import { axis } from './axis.js';
+import { axis, answersOf } from './axis.js';
+import { reads } from './bubble.js';
 import { Detail, CallDetail } from './detail.js';
 
 const tick = 100; // ms between two drawings of what is under way
@@ -31,14 +32,16 @@ export class Wire {
   }
 
   hint() {
-    return el('div.hint', {}, el('p', {}, t('wire.empty')), el('ul', {}, ['你好', '慢 8', '图文', '帮助'].map((text) => el('li', {},
+    return el('div.hint', {}, el('p', {}, t('wire.empty')), el('ul', {}, ['你好', '慢 8', '慢 40', '长 3000', '帮助'].map((text) => el('li', {},
       el('button.try', { type: 'button', onclick: () => this.app.act({ action: 'text', text }) }, text), el('span', {}, t('try.' + text))))));
   }
 
   // update takes in an exchange that is new or has changed.
   update(x) {
-    this.put('exchange/' + x.id, () => this.row(x));
-    if (this.detail?.key === 'exchange/' + x.id) this.detail.update(x);
+    const key = 'exchange/' + x.id;
+    this.put(key, () => this.row(x));
+    if (this.detail?.key === key) this.detail.update(x);
+    else if (this.app.shown() === key) this.show(key); // its address was there before it was
   }
 
   updateCall(call) {
@@ -64,22 +67,25 @@ export class Wire {
   row(x) {
     const key = 'exchange/' + x.id;
     const focused = this.rows.get(key)?.node.contains(document.activeElement);
-    const drawing = axis(x, this.app.deliveries(x), this.app.now());
+    const later = this.app.later(x);
+    const drawing = axis(x, later, this.app.now());
     const button = el('button.head', { type: 'button', onclick: () => this.app.show(key) },
       el('span.when', {}, clock(x.at, true)),
       el('span.what', {}, el('span.by', {}, x.nickname), el('span.kind', {}, kindOf(x)), el('span.words', {}, x.text)),
-      chip(x));
-    const node = el('li.row.' + mood(x), { 'data-exchange': x.id, 'data-mood': mood(x) }, button, drawing, outcome(x));
+      chip(x, later));
+    const node = el('li.row.' + mood(x, later), { 'data-exchange': x.id, 'data-mood': mood(x, later) }, button, drawing, outcome(x, this.app, later));
     this.rows.set(key, { node, x, drawing });
     if (focused) queueMicrotask(() => button.focus());
     return node;
   }
 
-  // callRow is one line: what the server asked of WeChat's API, and the errcode.
+  // callRow is one line: what the server asked of WeChat's API, for whom, and the errcode.
   callRow(call) {
     const key = 'call/' + call.id;
+    const to = call.to && (this.app.state.users.find((u) => u.openID === call.to)?.nickname ?? call.to);
     const node = el('li.row.call', { 'data-call': call.id }, el('button.head', { type: 'button', onclick: () => this.app.show(key) },
-      el('span.when', {}, clock(call.at, true)), el('span.what', {}, el('span.kind', {}, t('call')), el('span.words', {}, call.path)),
+      el('span.when', {}, clock(call.at, true)),
+      el('span.what', {}, to ? el('span.by', {}, to) : null, el('span.kind', {}, t('call')), el('span.words', {}, call.path.replace('/cgi-bin/', ''), call.text ? ' ' + call.text : '')),
       el('span.when', {}, duration(call.duration)), callChip(call)), callOutcome(call));
     this.rows.set(key, { node });
     return node;
@@ -89,7 +95,7 @@ export class Wire {
   grow() {
     for (const entry of this.rows.values()) {
       if (!entry.x || entry.x.done) continue;
-      const next = axis(entry.x, this.app.deliveries(entry.x), this.app.now());
+      const next = axis(entry.x, this.app.later(entry.x), this.app.now());
       entry.drawing.replaceWith(next);
       entry.drawing = next;
     }
@@ -109,6 +115,7 @@ export class Wire {
 
 // kindOf is what sort of message it is, in words if there are any.
 export function kindOf(x) {
+  if (x.menuID !== null) return t('message.tap');
   return has('message.' + x.kind) ? t('message.' + x.kind) : x.kind.replace('event.', '');
 }
 
@@ -135,32 +142,36 @@ export const ofReplay = (x) => x.replay?.result ?? '';
 // wrong is what is wrong and what to do, if anything is.
 export const wrong = (x) => (x.done && x.verdict.problem ? problem(x.verdict.problem, { status: x.pushes.at(-1)?.status }) : null);
 
-// mood is how a message ended: running, good, quiet (nothing to see) or bad.
-export function mood(x) {
+// mood is how a message ended: running, good, quiet (nothing to see) or bad. later is what came
+// after its pushes.
+export function mood(x, later) {
   if (!x.done) return 'running';
   if (ofReplay(x)) return x.replay.result === 'refused' && !x.replay.of ? 'quiet' : replays[x.replay.result];
   if (x.verdict.problem) return x.verdict.problem === 'stopped' ? 'quiet' : 'bad';
-  return x.verdict.sees === 'reply' ? 'good' : 'quiet';
+  return x.verdict.sees === 'reply' || later.deliveries.length ? 'good' : 'quiet';
 }
 
 // chip says in a word or two how it ended.
-export function chip(x) {
-  const m = mood(x);
+export function chip(x, later) {
+  const m = mood(x, later);
   if (m === 'running') return el('span.chip.running', {}, t('chip.running', { n: Math.max(x.pushes.length, 1) }));
   if (ofReplay(x)) return el('span.chip.' + m, {}, t('chip.' + x.replay.result));
   if (m === 'bad') return el('span.chip.bad', {}, t('chip.bad'));
   if (m === 'quiet') return el('span.chip.quiet', {}, t(x.verdict.problem ? 'chip.stopped' : 'chip.nothing'));
+  if (x.verdict.sees !== 'reply') return el('span.chip.good', {}, t('way.api'));
   return el('span.chip.good', {}, t('chip.push', { n: x.pushes.length }));
 }
 
 // outcome is what came of it, in a line: the answer, or what is wrong and what to do.
-export function outcome(x) {
+function outcome(x, app, later) {
   if (!x.done) return null;
-  if (ofReplay(x)) return el('p.outcome.' + mood(x), {}, replayWords(x).what);
+  if (ofReplay(x)) return el('p.outcome.' + mood(x, later), {}, replayWords(x).what);
   const p = wrong(x);
-  if (p && mood(x) === 'bad') return el('p.outcome.bad', {}, el('b', {}, p.what), p.todo);
-  if (x.verdict.reply) return el('p.outcome', {}, el('span.arrow', { 'aria-hidden': 'true' }, '↩ '), x.verdict.reply.text || (has('message.' + x.verdict.reply.type) ? t('message.' + x.verdict.reply.type) : x.verdict.reply.type));
-  return null;
+  if (p && mood(x, later) === 'bad') return el('p.outcome.bad', {}, el('b', {}, p.what), p.todo);
+  const b = app.reply(x) ?? answersOf(later.deliveries).at(-1)?.[0]; // reads better than what the wire has
+  const type = x.verdict.reply?.type ?? b?.kind;
+  if (!type) return null;
+  return el('p.outcome', {}, el('span.arrow', { 'aria-hidden': 'true' }, '↩ '), (b && reads(b)) || x.verdict.reply?.text || (has('message.' + type) ? t('message.' + type) : type));
 }
 
 // replayWords say what a replay has shown, and what to do.

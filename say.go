@@ -1,0 +1,67 @@
+package echostr
+
+import (
+	"context"
+	"errors"
+)
+
+// ErrNoWay says that the account or the turn has no way for what was asked: an account without the
+// customer-service API (客服消息) can say nothing but its one reply.
+var ErrNoWay = errors.New("echostr: the account has no customer-service API (客服消息), so nothing can be said before the reply; return it, or show what there is with Draft")
+
+// Say sends r to the user now, before the handler returns its reply: an interim message such as "I am
+// looking it up". It goes out by the customer-service API, in order with everything else that is sent to
+// this user, and counts against the few messages that WeChat allows for each message of a user.
+//
+// It returns when WeChat has taken the message. An error says why it has not, or that nobody
+// knows; the handler goes on either way. [ErrNoWay] is in the chain if the account has no
+// such API. What was said is not stored: an attempt that runs again because a process died says it again.
+func Say(ctx context.Context, r Reply) error {
+	if t, ok := ctx.Value(turnKey{}).(interface {
+		Say(ctx context.Context, r Reply) error
+	}); ok {
+		return t.Say(ctx, r)
+	}
+	return ErrNoWay
+}
+
+// Typing shows the user that an answer is being written (对方正在输入…), for some seconds or until a message
+// comes. [ErrNoWay] is in the chain of the error if the account has no customer-service API.
+func Typing(ctx context.Context) error {
+	if t, ok := ctx.Value(turnKey{}).(interface {
+		Typing(ctx context.Context) error
+	}); ok {
+		return t.Typing(ctx)
+	}
+	return ErrNoWay
+}
+
+// Draft tells how far the text of the reply has come, such as while a model writes it. If the time of
+// the last push ends before the handler does, the user reads this much at once instead of a mere
+// promise, and the rest by the next way that is open to the account.
+//
+// Each call replaces the text of the one before. The reply that the handler returns should be text that
+// begins with the draft; if it does not, the user reads it whole. Draft costs little: call it as
+// often as there is more. Without a turn in ctx it does nothing.
+func Draft(ctx context.Context, text string) {
+	if t, ok := ctx.Value(turnKey{}).(interface{ Draft(text string) }); ok {
+		t.Draft(text)
+	}
+}
+
+// Session returns what is remembered of the user who wrote to the account: values that handlers have
+// set, and the last turns of the conversation. It is loaded when it is first asked for, and stored
+// when the handler returns without an error, before its reply is. So a value that was set is seen by
+// the user's next message; an attempt that runs again because a process died may find what it has set
+// itself. From the first call on, the turn itself becomes part of the conversation when it is answered.
+//
+// Without a turn in ctx, as in tests, it is an empty one that nothing keeps. An error says that
+// the store cannot be read now.
+func Session(ctx context.Context) (*Memory, error) {
+	if t, ok := ctx.Value(turnKey{}).(interface {
+		Session(ctx context.Context) (*Memory, error)
+	}); ok {
+		return t.Session(ctx)
+	}
+	return new(Memory), nil
+}
