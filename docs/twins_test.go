@@ -169,7 +169,7 @@ func keysOf(t reflect.Type, prefix string) (keys []string) {
 	for f := range t.Fields() {
 		switch name := f.Tag.Get("yaml"); {
 		case name == "" || name == "-":
-		case slices.Contains([]reflect.Type{reflect.TypeFor[config.Log](), reflect.TypeFor[config.Retention](), reflect.TypeFor[config.Limits]()}, f.Type):
+		case slices.Contains([]reflect.Type{reflect.TypeFor[config.Log](), reflect.TypeFor[config.Retention](), reflect.TypeFor[config.Limits](), reflect.TypeFor[config.AI]()}, f.Type):
 			keys = append(keys, keysOf(f.Type, name+".")...)
 		default:
 			keys = append(keys, prefix+name)
