@@ -49,15 +49,15 @@ func TestTap(t *testing.T) {
 		{name: "without a blank", tap: func(l *tapLink) { l.content, l.id = strings.ReplaceAll(l.content, " ", ""), "" }, want: answer},
 		{name: "the id of another program's menu", tap: func(l *tapLink) { l.id = "102" }, want: answer},
 		{name: "an unknown code with the right id", tap: func(l *tapLink) { l.content = "查看回答 22222222" }, want: answer},
-		{name: "an unknown code", tap: func(l *tapLink) { l.content, l.id = "查看回答 22222222", "" }, want: hiddenGone},
-		{name: "an unknown code and id", tap: func(l *tapLink) { l.content, l.id = "查看回答 22222222", strings.Repeat("0", 40) }, want: hiddenGone},
-		{name: "a page that there is not", tap: func(l *tapLink) { l.content += "-7" }, want: hiddenGone},
-		{name: "another user, with the id", user: "oOther", want: hiddenGone},
-		{name: "another user, by the code", user: "oOther", tap: func(l *tapLink) { l.id = "" }, want: hiddenGone},
-		{name: "at another account, with the id", at: "other", want: hiddenGone},
-		{name: "at another account, by the code", at: "other", tap: func(l *tapLink) { l.id = "" }, want: hiddenGone},
+		{name: "an unknown code", tap: func(l *tapLink) { l.content, l.id = "查看回答 22222222", "" }, want: goneText},
+		{name: "an unknown code and id", tap: func(l *tapLink) { l.content, l.id = "查看回答 22222222", strings.Repeat("0", 40) }, want: goneText},
+		{name: "a page that there is not", tap: func(l *tapLink) { l.content += "-7" }, want: goneText},
+		{name: "another user, with the id", user: "oOther", want: goneText},
+		{name: "another user, by the code", user: "oOther", tap: func(l *tapLink) { l.id = "" }, want: goneText},
+		{name: "at another account, with the id", at: "other", want: goneText},
+		{name: "at another account, by the code", at: "other", tap: func(l *tapLink) { l.id = "" }, want: goneText},
 		{name: "before it has expired", wait: 59 * time.Minute, want: answer},
-		{name: "when it has expired", wait: 61 * time.Minute, want: hiddenGone},
+		{name: "when it has expired", wait: 61 * time.Minute, want: goneText},
 		{name: "the id alone, in a menu of the handler's own", tap: func(l *tapLink) { l.content = "满意" }, want: "re: 满意"},
 		{name: "what only looks like it", tap: func(l *tapLink) { l.content, l.id = "查看回答吗", "" }, want: "re: 查看回答吗"},
 	} {
@@ -421,7 +421,7 @@ func hints(p *phone, text string) string {
 	if len(links) == 0 || !strings.Contains(text, "还有一条回答在等您") {
 		return "there is no hint"
 	}
-	if g := p.taps(links[len(links)-1]); g.kind == "success" || g.text == hiddenGone {
+	if g := p.taps(links[len(links)-1]); g.kind == "success" || g.text == goneText {
 		return "a tap on the hint shows " + g.String()
 	}
 	return ""
@@ -788,7 +788,7 @@ func TestTicketExpires(t *testing.T) {
 				if row.Delivery != test.delivery || row.Reason != test.reason || !row.Due.IsZero() {
 					t.Errorf("%v, %q, due %v", row.Delivery, row.Reason, row.Due)
 				}
-				if g := p.taps(link); g.text != hiddenGone {
+				if g := p.taps(link); g.text != goneText {
 					t.Errorf("a tap shows %v", g)
 				}
 				if n := server.Stats().Undeliverable; n != 1 && !test.read || n != 0 && test.read {

@@ -307,7 +307,7 @@ func TestOddRepliesLate(t *testing.T) {
 						if want == "" {
 							want = "text" // that there is no answer
 						}
-						if g := p.taps(p.link(g.text)); g.kind != want || test.kind == "" && g.text != hiddenNoAnswer {
+						if g := p.taps(p.link(g.text)); g.kind != want || test.kind == "" && g.text != noAnswerText {
 							t.Errorf("a tap shows %v", g)
 						}
 					} else if sent := api.all(); len(sent) != min(len(test.kind), 1) && test.kind != "text" {

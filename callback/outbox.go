@@ -27,10 +27,11 @@ type outbox struct {
 	items map[store.Key]*item
 	users map[user]*lane
 	codes map[store.Key]given
-	queue itemHeap  // what is not to be sent; the rest stands in the queues of the accounts
-	full  bool      // all has been loaded that was due at the start
-	kept  int       // bytes of the rows that items keep
-	read  time.Time // the wall clock, when it was last read
+	given map[given]int // how many of codes are that
+	queue itemHeap      // what is not to be sent; the rest stands in the queues of the accounts
+	full  bool          // all has been loaded that was due at the start
+	kept  int           // bytes of the rows that items keep
+	read  time.Time     // the wall clock, when it was last read
 
 	wake chan struct{}
 }
@@ -85,6 +86,7 @@ const (
 
 func (o *outbox) init(s *Server) {
 	o.s, o.items, o.users, o.codes = s, make(map[store.Key]*item), make(map[user]*lane), make(map[store.Key]given)
+	o.given = make(map[given]int)
 	o.wake = make(chan struct{}, 1)
 }
 
@@ -145,30 +147,44 @@ func (o *outbox) load() bool {
 	return true
 }
 
-// look finds what other nodes have left behind.
+// look finds what other nodes have left behind, and with it all that its users have to get, since that
+// keeps its order.
 func (o *outbox) look() {
-	rows, err := o.s.cfg.Store.List(o.s.ctx, store.Filter{DueBefore: o.s.clock.now().Add(-2 * time.Second), Limit: loadBatch})
+	st, ctx := o.s.cfg.Store, o.s.ctx
+	rows, err := st.List(ctx, store.Filter{DueBefore: o.s.clock.now().Add(-2 * time.Second), Limit: loadBatch})
+	looked := make(map[user]bool)
+	for i := 0; i < len(rows) && err == nil; i++ {
+		u := user{rows[i].Account, rows[i].OpenID}
+		if u.openID == "" || looked[u] || !o.isNew(&rows[i]) {
+			continue
+		}
+		looked[u] = true
+		var theirs []store.Turn
+		theirs, err = st.List(ctx, store.Filter{Account: u.account, OpenID: u.openID, Due: true})
+		for j := range theirs {
+			o.noteForeign(&theirs[j])
+		}
+	}
 	if err != nil {
 		o.s.storeFailed(err)
-		return
 	}
-	for i := range rows {
-		o.noteForeign(&rows[i])
-	}
+}
+
+// isNew reports whether a row that is due is nothing that this process knows, and its account is
+// configured.
+func (o *outbox) isNew(row *store.Turn) bool {
+	o.mu.Lock()
+	_, known := o.items[row.Key]
+	o.mu.Unlock()
+	return !known && o.s.accounts[row.Account] != nil && !o.s.flights.has(row.Key)
 }
 
 // noteForeign notes a row that was read from the store, unless more is known of it here.
 func (o *outbox) noteForeign(row *store.Turn) {
-	a := o.s.accounts[row.Account]
-	if a == nil {
-		return // of an account that is not configured any more
-	}
-	o.mu.Lock()
-	_, known := o.items[row.Key]
-	o.mu.Unlock()
-	if known || o.s.flights.has(row.Key) {
+	if !o.isNew(row) {
 		return
 	}
+	a := o.s.accounts[row.Account]
 	o.note(a, row) // also to keep what comes behind it in its place
 	if row.Delivery == store.Sending {
 		o.s.flights.get(a, row.Key, &job{reload: true, ev: turn.Event{Kind: turn.Changed}}) // its process may be dead
@@ -425,14 +441,13 @@ func (o *outbox) code(row *store.Turn) string {
 		}
 	}
 	o.codes[row.Key] = g
+	o.given[g]++
 	return g.code
 }
 
 func (o *outbox) isTaken(g given) bool {
-	for _, other := range o.codes {
-		if other == g {
-			return true
-		}
+	if o.given[g] > 0 {
+		return true
 	}
 	l := o.users[g.user]
 	return l != nil && slices.ContainsFunc(l.items, func(it *item) bool { return it.code == g.code })
@@ -442,7 +457,14 @@ func (o *outbox) isTaken(g given) bool {
 func (o *outbox) keepCode(key store.Key) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	g, ok := o.codes[key]
+	if !ok {
+		return
+	}
 	delete(o.codes, key)
+	if o.given[g]--; o.given[g] == 0 {
+		delete(o.given, g)
+	}
 }
 
 // unread reports whether an answer may wait for the user that can be put ahead of the next one, as far as

@@ -155,8 +155,8 @@ func TestSessionsMerge(t *testing.T) {
 		{"the slow one forgets", forgets, nothing, "x=0 y=0 quick slow"},
 		{"the quick one forgets", nothing, forgets, "x=0 y=0 quick slow"},
 	} {
-		for _, new := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s/new=%v", test.name, new), func(t *testing.T) {
+		for _, fresh := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/fresh=%v", test.name, fresh), func(t *testing.T) {
 				t.Parallel()
 				in2026(t, func(t *testing.T) {
 					a := account(callback.Plain, remembers(map[string]func(m *echostr.Memory) error{
@@ -165,7 +165,7 @@ func TestSessionsMerge(t *testing.T) {
 					}))
 					server, _ := one(t, a)
 					p := newPhone(t, server, a)
-					if !new {
+					if !fresh {
 						p.says("before")
 					}
 					done := make(chan seen, 1)
@@ -174,7 +174,7 @@ func TestSessionsMerge(t *testing.T) {
 					p.says("quick")
 					<-done
 					want := test.want
-					if new { // there was nothing before
+					if fresh { // there was nothing before
 						want = strings.ReplaceAll(strings.Replace(want, " before", "", 1), "=0", "=")
 					}
 					if g := p.says("look"); g.text != want {

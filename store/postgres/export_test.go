@@ -10,6 +10,9 @@ import (
 	"github.com/echostr/echostr/store"
 )
 
+// IsBadData reports whether the server refuses what it was given, whenever it is given it.
+var IsBadData = isBadData
+
 // Elapse lets d pass for all leases.
 func (s *Store) Elapse(ctx context.Context, d time.Duration) error {
 	_, err := s.pool.Exec(ctx, `UPDATE node SET until = until - make_interval(secs => $1)`, d.Seconds())
@@ -32,13 +35,6 @@ func (s *Store) Begin(ctx context.Context, statement string, args ...any) (pgx.T
 // Insert is the statement of a claim, and its parameters.
 func Insert(t *store.Turn) (statement string, args []any) {
 	return insertTurns, insertArgs([]*store.Op{{Turn: *t}})
-}
-
-// Waiting returns how many claims wait for their turn.
-func (s *Store) Waiting() int {
-	s.claims.mu.Lock()
-	defer s.claims.mu.Unlock()
-	return len(s.claims.queue)
 }
 
 // Plans returns, by name, how the server carries out each statement that must not get slower with more turns.

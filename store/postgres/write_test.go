@@ -1,7 +1,7 @@
 package postgres_test
 
 import (
-	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -146,45 +146,20 @@ func TestOneNodeSendsToAUserRace(t *testing.T) {
 	wg.Wait()
 }
 
-// What the database cannot take of one message does not keep out those that share its statement.
-func TestBadRowAlone(t *testing.T) {
+// What the database cannot take, it cannot take at any time; others may go on.
+func TestBadRow(t *testing.T) {
 	t.Parallel()
 	s := open(t, postgres.Config{})
 	owner := join(t, s, "node")
-	tx, err := s.Begin(t.Context(), `LOCK TABLE turn IN EXCLUSIVE MODE`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var wg sync.WaitGroup
-	try := func(n int64, openID string, bad bool) {
-		wg.Go(func() {
-			row := sample(n, time.Now(), owner)
-			row.OpenID = openID
-			if bad {
-				row.Due = row.ReceivedAt
-			}
-			ops := []store.Op{{Turn: row}}
-			if err := s.Claim(context.Background(), ops); (err != nil) != bad || ops[0].OK == bad {
-				t.Errorf("a row that is bad: %v; %v, %+v", bad, err, ops[0].Err)
-			}
-		})
-	}
-	const many = 20
-	for n := range int64(many) { // some keep the writers busy, and the others share the next group
-		try(n, "o-user", false)
-	}
 	long := make([]byte, 20_000) // than an index takes, and does not get shorter
 	for i := range long {
 		long[i] = byte(rand.Int())
 	}
-	try(many, string(long), true)
-	for s.Waiting() < many-10 {
-		time.Sleep(time.Millisecond)
+	bad := answer(1, string(long), owner)
+	if err := s.Claim(t.Context(), []store.Op{{Turn: bad}}); !errors.Is(err, store.ErrUnavailable) || !postgres.IsBadData(err) {
+		t.Errorf("a row that is too long for an index: %v", err)
 	}
-	if err := tx.Rollback(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	wg.Wait()
+	claim(t, s, answer(2, "o-user", owner))
 }
 
 // Plans are made when the table may be empty, and used when it is not.
