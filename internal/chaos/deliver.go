@@ -10,8 +10,12 @@ import (
 
 // What the users have got, by whatever way.
 
-// noteTime is how long after an answer was taken the bot may be without a durable note of that.
-const noteTime = time.Second
+// noteTime is how long after an answer was taken the bot may be without a durable note of that, where nothing takes its
+// time away, and longNoteTime elsewhere.
+const (
+	noteTime     = time.Second
+	longNoteTime = 5 * time.Second
+)
 
 // maxSends is how often the API is asked to send the same message that it has taken: once, and once more if
 // nobody knows about the first time.
@@ -140,9 +144,13 @@ func (c *checker) deliveries(m *Message) {
 
 // deathOf finds a death by which the bot cannot know that the user has got it, other than those; -1 if there is none.
 func (c *checker) deathOf(r *receipt, but []int) int {
+	until := r.told.Add(noteTime)
+	if !c.e.Timely {
+		until = r.told.Add(longNoteTime)
+	}
 	for i := range c.e.Lives {
 		l := &c.e.Lives[i]
-		if !l.Ended.IsZero() && !l.Clean && l.Started.Before(r.told) && l.Ended.After(r.begun) && l.Ended.Before(r.told.Add(noteTime)) && !slices.Contains(but, i) {
+		if !l.Ended.IsZero() && !l.Clean && l.Started.Before(r.told) && l.Ended.After(r.begun) && l.Ended.Before(until) && !slices.Contains(but, i) {
 			return i
 		}
 	}

@@ -204,7 +204,8 @@ func (m *message) requested(row *store.Turn) {
 	if w.tries[w.from]++; w.tries[w.from] > 2 && w.operated == 0 {
 		s.fail(m, "I5", "the part from %d on is sent a third time, and nobody knows what became of the first two", w.from)
 	}
-	if window, _ := m.policy.Allowance(row); !m.jumped() && s.now > s.disk.received[m.id]+window+time.Second {
+	const commit = 10 * time.Second // the longest one, between the decision and the request
+	if window, _ := m.policy.Allowance(row); !m.jumped() && s.now > s.disk.received[m.id]+window+commit {
 		s.fail(m, "I10", "the API is asked %v after the message", s.now-s.disk.received[m.id])
 	}
 }
