@@ -286,7 +286,9 @@ func (n *node) receive(c *conn) {
 		c.m.disturbed = true
 	}
 	run := n.run
+	n.s.plans++
 	n.s.after(0, func() {
+		n.s.plans--
 		if n.run != run { // it has died of something at the same moment
 			c.m.disturbed = true
 			c.broken()

@@ -65,11 +65,12 @@ func TestSimulation(t *testing.T) {
 		case *simSeed >= 0:
 			messages = 6 * worldSize
 		case raceEnabled || testing.Short():
-			messages = 2 * worldSize
+			messages = 4 * worldSize
 		default:
 			messages = 20 * worldSize
 		}
 	}
+	seeds = seeds[:min(len(seeds), max(1, messages/worldSize))]
 	worlds := make(chan *sim)
 	go func() {
 		defer close(worlds)
