@@ -174,8 +174,9 @@ func (f *flight) prepareResult(j *job) {
 	text := j.text
 	if row.Way.Told > 0 || len(text) > echostr.MaxTextBytes {
 		text = echostr.CutText(text, len(text))
-		if told := f.told(); row.Way.Told == len(told) && strings.HasPrefix(text, told) {
-			ev.Told = row.Way.Told
+		// What a push was given counts only if it is known to have taken it.
+		if told, n := f.told(), turn.Told(row); n == len(told) && strings.HasPrefix(text, told) {
+			ev.Told = n
 		}
 		text = rest(text, ev.Told)
 	}
