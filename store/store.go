@@ -81,6 +81,10 @@ type Store interface {
 	// from Account to ReceivedAt, stays as it was claimed. A running turn whose
 	// owner is not alive replaces nothing, and an erased turn is replaced by an
 	// erased one only; else it is handed back.
+	//
+	// So is, as it was, a turn that is to be [Sending] while another node, alive or dead, has a
+	// turn of the same user Sending: no two nodes send to a user at the same time. A store that
+	// one process has to itself need not look.
 	Save(ctx context.Context, ops []Op) error
 	// Get returns the turn with this key, or ErrNotFound.
 	Get(ctx context.Context, key Key) (Turn, error)

@@ -319,6 +319,8 @@ func (t *step) begin() {
 		t.keep(ReasonWindow)
 	case t.Row.Way.Sent >= quota:
 		t.keep(ReasonQuota)
+	case t.ev.Busy:
+		t.postpone(t.p.FirstBackOff)
 	case t.Sending:
 		// Somebody has taken this process for dead while it was sending. What comes of that would be taken
 		// for the outcome of the next request.

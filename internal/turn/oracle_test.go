@@ -194,7 +194,7 @@ func TestOracle(t *testing.T) {
 			if raceEnabled && mistake.seldom {
 				t.Skip("without the race detector only: it takes many worlds, and nothing here races")
 			}
-			for seed := range uint64(200) {
+			for seed := range uint64(1000) {
 				s := newSim(seed, 1, profile{nodes: 1 + int(seed%3), messages: 100, spacing: 100 * time.Millisecond, chaos: seed%4 != 0})
 				s.step = func(p *Policy, before State, ev *Event) (State, Effects) {
 					next, e := Step(p, before, ev)

@@ -152,6 +152,7 @@ type reached struct {
 	Tickets        int `json:"tickets"`
 	Taps           int `json:"taps"`
 	Words          int `json:"words"`
+	Crowded        int `json:"crowded"`
 	DeadLinks      int `json:"dead_links"`
 	Waits          int `json:"waits"`
 	Fetches        int `json:"fetches"`

@@ -73,6 +73,9 @@ func (d *disk) write(row store.Turn) (store.Turn, verdict) {
 		return *old, handedBack
 	case row.State == store.Running && !d.alive(row.Owner):
 		return row, fenced
+	case row.Delivery == store.Sending && d.isSent(m, row.Owner):
+		d.s.reached.Crowded++
+		return *old, handedBack
 	}
 	m.stored(old, &row)
 	if row.Version == 0 {
@@ -85,6 +88,14 @@ func (d *disk) write(row store.Turn) (store.Turn, verdict) {
 		d.s.tell(m, "stored %s", rowText(old))
 	}
 	return row, written
+}
+
+// isSent reports whether a node other than this one has another turn of the user Sending.
+func (d *disk) isSent(m *message, node store.Node) bool {
+	return slices.ContainsFunc(m.user.msgs, func(other *message) bool {
+		row := &d.rows[other.id]
+		return other != m && row.Delivery == store.Sending && row.Owner != node && row.State != store.Erased
+	})
 }
 
 // index keeps live as it is to be.

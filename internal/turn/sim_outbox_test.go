@@ -66,7 +66,7 @@ func (n *node) look() {
 		case wait > 0 && !(OnItsWay(row) && wait > 2*DefaultPolicy().MaxBackOff):
 			n.lookIn(wait)
 			continue
-		case late && !s.foremost(row):
+		case late && !n.foremost(row, s.chance(.9)):
 			n.lookIn(250 * time.Millisecond)
 			continue
 		}
@@ -86,14 +86,17 @@ func (n *node) look() {
 	}
 }
 
-// foremost reports whether nothing is being sent to the user of a late row, and no other reply was ready
-// before this one.
-func (s *sim) foremost(row *store.Turn) bool {
+// foremost reports whether no other reply was ready before a late row's and nothing is being sent to its user by
+// this process or, if it looks for that before the store does, by any.
+func (n *node) foremost(row *store.Turn, looks bool) bool {
+	s := n.s
 	for _, m := range s.msgs[messageOf(row.Key)].user.msgs {
 		switch other := &s.disk.rows[m.id]; {
 		case other.Key == row.Key || other.Version == 0 || other.State == store.Erased:
 		case other.Delivery == store.Sending:
-			return false
+			if looks || other.Owner == n.self {
+				return false
+			}
 		case other.Delivery == store.Late && other.State.Finished() && !other.Due.IsZero() &&
 			(other.FinishedAt.Before(row.FinishedAt) || other.FinishedAt.Equal(row.FinishedAt) && m.id < messageOf(row.Key)):
 			return false

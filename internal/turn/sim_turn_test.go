@@ -107,7 +107,7 @@ func (l *local) take(j *job) {
 	if unknown := l.state.Row.Version == 0 || l.foreign(); (j.reload || j.lookup && unknown) && !l.reload(ev) {
 		return
 	}
-	if row := &l.state.Row; ev.Kind == Due && (row.Delivery == store.Fetched && l.n.cutOff || row.Delivery == store.Late && !s.foremost(row)) {
+	if row := &l.state.Row; ev.Kind == Due && (row.Delivery == store.Fetched && l.n.cutOff || row.Delivery == store.Late && !l.n.foremost(row, false)) {
 		return // what has become of the taker cannot be read; or it has become late meanwhile, and has to wait
 	}
 	if j.erase {
@@ -248,6 +248,10 @@ func (l *local) commit(ev *Event, next State, effects Effects) {
 			next.Row = current
 			l.finish(next, effects)
 		case handedBack:
+			if current.Version == next.Row.Version && next.Row.Delivery == store.Sending {
+				ev.Busy, l.blocked = true, false
+				break
+			}
 			s.reached.Conflicts++
 			l.m.unsettled(l.n)
 			l.blocked, l.dirty = false, false

@@ -14,7 +14,8 @@
 //     row may wait for the next save, or for the turn to be put away. If that save fails,
 //     it is tried again while the row is due; if it meets another row, that is stepped Changed.
 //   - If the store hands back another row, the caller forgets the step, puts
-//     that row into the old state, steps Changed and then the event again.
+//     that row into the old state, steps Changed and then the event again. If it hands back the
+//     same row, which was to be Sending, the caller says so in Event.Busy.
 //   - If the store says that this process is fenced, the caller joins again,
 //     steps OwnerLost if the turn is owned by the old epoch, and then the event again.
 //   - If the store fails, nothing is acknowledged: the caller asks again later
@@ -244,6 +245,8 @@ type Event struct {
 	Page  int  // from 1; 0 is all of a reply of one page that the user has seen nothing of
 	Again bool // the page was shown before, as the taker knows
 
+	// Due: another node sends to the user, as the store says, which has handed the row back. R-LATE-ORDER
+	Busy bool
 	// Due: how the turn in Row.Way.TakenBy is; Failed also if the store has none, or if what it was answered
 	// does not bring this reply. 0 is taken for Answered.
 	Taker store.State

@@ -4,6 +4,8 @@ import (
 	"container/heap"
 	"iter"
 	"time"
+
+	"github.com/echostr/echostr/store"
 )
 
 // due finds the turns that are due: by their time, and by their user.
@@ -29,6 +31,16 @@ func (d *due) remove(e *entry) {
 	if delete(of, e); len(of) == 0 {
 		delete(d.users, e.turn.OpenID)
 	}
+}
+
+// isSent reports whether a node other than this one has another turn of e's user [store.Sending].
+func (d *due) isSent(e *entry, node store.Node) bool {
+	for other := range d.users[e.turn.OpenID] {
+		if t := &other.turn; other != e && t.Delivery == store.Sending && t.Owner != node && t.Account == e.turn.Account {
+			return true
+		}
+	}
+	return false
 }
 
 // before yields the turns whose time comes before end, or all if it is zero. It looks at

@@ -296,6 +296,8 @@ func (s *Store) Save(_ context.Context, ops []store.Op) error {
 			op.Turn = e.turn
 		case s.void(&op.Turn):
 			op.Err = store.ErrFenced
+		case op.Turn.Delivery == store.Sending && s.due.isSent(e, op.Turn.Owner):
+			op.Turn = e.turn
 		default:
 			op.Turn.Version, op.OK = op.Turn.Version+1, true
 			op.Turn.Received(&e.turn)

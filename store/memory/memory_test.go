@@ -42,6 +42,7 @@ func TestStore(t *testing.T) {
 			return s, s
 		},
 		Elapse: c.Elapse,
+		Shared: true,
 	})
 }
 

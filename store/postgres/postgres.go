@@ -15,7 +15,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,8 +50,6 @@ func (c *Config) setDefaults() {
 const (
 	// callTime bounds a call, once its statement is at its turn.
 	callTime = 2 * time.Second
-	// busyPause is how long a node waits that must not send to a user, because another one does.
-	busyPause = 100 * time.Millisecond
 	// openTime bounds what Open does, the migrations apart.
 	openTime = 10 * time.Second
 	// maxConns is how many connections a process has if the DSN does not say it as pool_max_conns.
@@ -177,33 +174,8 @@ func (s *Store) Installation(context.Context) (store.Installation, error) { retu
 // Claim implements [store.Store].
 func (s *Store) Claim(_ context.Context, ops []store.Op) error { return s.write(s.claims, ops) }
 
-// Save implements [store.Store]. A row that is to be sent ([store.Sending]) is also handed back, as
-// it is, while another node, alive or dead, has one for the same user, so that no two nodes send to a
-// user at the same time. The answer to that takes a tenth of a second, since whoever gets it is likely
-// to ask again.
-func (s *Store) Save(ctx context.Context, ops []store.Op) error {
-	var asked []store.Op
-	for i := range ops {
-		if isSent(&ops[i].Turn) {
-			asked = slices.Clone(ops)
-			break
-		}
-	}
-	if err := s.write(s.saves, ops); err != nil {
-		return err
-	}
-	for i := range asked {
-		if op := &ops[i]; isSent(&asked[i].Turn) && !op.OK && op.Err == nil && op.Turn.Version == asked[i].Turn.Version {
-			select {
-			case <-ctx.Done():
-			case <-s.ctx.Done():
-			case <-time.After(busyPause):
-			}
-			break
-		}
-	}
-	return nil
-}
+// Save implements [store.Store].
+func (s *Store) Save(_ context.Context, ops []store.Op) error { return s.write(s.saves, ops) }
 
 func (s *Store) write(b *batcher[[]store.Op], ops []store.Op) error {
 	if len(ops) == 0 {

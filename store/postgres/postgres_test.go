@@ -50,6 +50,7 @@ func TestStore(t *testing.T) {
 				t.Error(err)
 			}
 		},
+		Shared: true,
 	})
 }
 

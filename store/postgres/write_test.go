@@ -63,52 +63,7 @@ func sent(row store.Turn) store.Turn {
 	return row
 }
 
-// A user is being sent to by one node at a time. A node's own order is its own matter.
-func TestOneNodeSendsToAUser(t *testing.T) {
-	t.Parallel()
-	dsn := pgtest.DSN(t)
-	a, b := open(t, postgres.Config{DSN: dsn}), open(t, postgres.Config{DSN: dsn})
-	one, two := join(t, a, "one"), join(t, b, "two")
-	elsewhere := answer(5, "o-ming", one)
-	elsewhere.Account = "other"
-	rows := claim(t, a, answer(1, "o-ming", one), answer(2, "o-ming", one), answer(3, "o-ming", one), answer(4, "o-hong", one), elsewhere)
-
-	first, ok := save(t, a, send(rows[0], one))
-	if !ok {
-		t.Fatal("nobody was sending to the user, and it was refused")
-	}
-	began := time.Now()
-	if there, ok := save(t, b, send(rows[1], two)); ok || there.Version != rows[1].Version || there.Delivery != store.Late {
-		t.Errorf("two nodes send to one user: %v, %+v", ok, there)
-	}
-	if took := time.Since(began); took < 50*time.Millisecond {
-		t.Errorf("whoever asks again and again is answered in %v", took)
-	}
-	young := join(t, b, "one") // the same node after a restart
-	if there, ok := save(t, b, send(rows[1], young)); ok || there.Version != rows[1].Version {
-		t.Errorf("a node sends while its epoch before may be sending: %v, %+v", ok, there)
-	}
-	for what, row := range map[string]store.Turn{"another user": rows[3], "another account": rows[4]} {
-		if _, ok := save(t, b, send(row, two)); !ok {
-			t.Errorf("%s was kept waiting", what)
-		}
-	}
-	if first, ok = save(t, b, send(first, two)); !ok || first.Owner != two {
-		t.Error("a row that is being sent was not taken over")
-	}
-	if _, ok := save(t, b, send(rows[2], two)); !ok {
-		t.Error("the node that is sending was kept out itself")
-	}
-	if _, ok := save(t, a, sent(first)); !ok {
-		t.Fatal("the end of a message was refused")
-	}
-	save(t, a, sent(get(t, a, rows[2].Key)))
-	if _, ok := save(t, b, send(rows[1], two)); !ok {
-		t.Error("after the messages before have been sent, the next one was refused")
-	}
-}
-
-// Whatever the timing, and in groups.
+// A user is being sent to by one node at a time, whatever the timing, and in groups.
 func TestOneNodeSendsToAUserRace(t *testing.T) {
 	t.Parallel()
 	dsn := pgtest.DSN(t)

@@ -168,3 +168,56 @@ func expireLeavesWhatIsDue(t *testing.T, b Backend) {
 		t.Errorf("due are %v, %v; want 2", keysOf(due), err)
 	}
 }
+
+// oneNodeSendsToAUser: a user is being sent to by one node at a time, whatever has become of that. A node's own order
+// is its own matter.
+func oneNodeSendsToAUser(t *testing.T, b Backend) {
+	if !b.Shared {
+		t.Skip("SKIP: one process has the store to itself")
+	}
+	s, other := open(t, b)
+	two := join(t, other, "node-2")
+	answer := func(n int, account, user string) store.Turn {
+		row := sample(n)
+		row.Account, row.OpenID, row.State, row.Reply, row.Delivery, row.Due = account, user, store.Answered, "reply", store.Late, base
+		return row
+	}
+	rows := []store.Turn{
+		answer(1, "demo", "o-ming"), answer(2, "demo", "o-ming"), answer(3, "demo", "o-ming"),
+		answer(4, "demo", "o-hong"), answer(5, "other", "o-ming"),
+	}
+	for i, op := range claim(t, s, rows...) {
+		rows[i] = op.Turn
+	}
+	try := func(at store.Store, i int, owner store.Node, want bool) {
+		t.Helper()
+		row := rows[i]
+		row.Delivery, row.Owner, row.Due = store.Sending, owner, base.Add(time.Minute)
+		op := save(t, at, row)[0]
+		if op.OK != want || op.Err != nil {
+			t.Errorf("%s of %s, owner %+v: sent %v, %v; want %v", row.OpenID, row.Account, owner, op.OK, op.Err, want)
+		}
+		if !op.OK {
+			same(t, "the turn that was handed back", op.Turn, rows[i])
+		}
+		rows[i] = op.Turn
+	}
+	done := func(i int) {
+		t.Helper()
+		row := rows[i]
+		row.Delivery, row.Due = store.Sent, time.Time{}
+		rows[i] = save(t, s, row)[0].Turn
+	}
+	try(s, 0, owner, true)
+	try(other, 1, two, false)
+	young := join(t, other, owner.ID)
+	try(other, 1, young, false) // after a restart: the one before may still be sending
+	try(other, 3, two, true)    // another user
+	try(other, 4, two, true)    // another account
+	try(other, 0, two, true)    // it takes over what was being sent
+	try(other, 2, two, true)    // it sends to the user itself
+	done(0)
+	try(s, 1, young, false)
+	done(2)
+	try(s, 1, young, true)
+}

@@ -26,6 +26,8 @@ type Backend struct {
 	// Elapse lets d pass on the clock that leases run by. Nil skips, aloud,
 	// what needs it.
 	Elapse func(d time.Duration)
+	// Shared says that several processes may open one database.
+	Shared bool
 }
 
 // Run runs every test against the backend.
@@ -41,6 +43,7 @@ func Run(t *testing.T, b Backend) {
 		{"SaveComparesVersions", saveComparesVersions},
 		{"SaveRace", saveRace},
 		{"Mark", mark},
+		{"OneNodeSendsToAUser", oneNodeSendsToAUser},
 		{"RowsAreCopies", rowsAreCopies},
 		{"List", list},
 		{"ListDue", listDue},
