@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http/httptest"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -98,17 +99,37 @@ func TestAmbiguous(t *testing.T) {
 	}
 }
 
-// forgetful loses, if armed, what is saved after a reply was offered: that it was written.
+// forgetful loses, if armed, what is saved after a reply was offered: that it was written. Its process believes
+// that it was saved.
 type forgetful struct {
 	faulty
 	armed atomic.Bool
+
+	mu   sync.Mutex
+	lost map[store.Key]bool
 }
 
 func (s *forgetful) Save(ctx context.Context, ops []store.Op) error {
-	err := s.faulty.Save(ctx, ops)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var kept []store.Op
+	var places []int
 	for i := range ops {
-		if err == nil && ops[i].OK && ops[i].Turn.Delivery == store.Offered && s.armed.Swap(false) {
-			s.failOnly("Save", 1, before)
+		if op := &ops[i]; op.Mark && s.lost[op.Turn.Key] {
+			op.Turn.Version++
+			op.OK = true
+			continue
+		}
+		kept, places = append(kept, ops[i]), append(places, i)
+	}
+	err := s.faulty.Save(ctx, kept)
+	for i, at := range places {
+		ops[at] = kept[i]
+		if err == nil && kept[i].OK && kept[i].Turn.Delivery == store.Offered && s.armed.Swap(false) {
+			if s.lost == nil {
+				s.lost = make(map[store.Key]bool)
+			}
+			s.lost[kept[i].Turn.Key] = true
 		}
 	}
 	return err

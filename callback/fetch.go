@@ -48,13 +48,14 @@ func (f *flight) recognise(j *job) bool {
 // fetch notes what the message fetches: a page of the row's answer, or the next one if number is 0.
 func (f *flight) fetch(row *store.Turn, number int) {
 	w := &row.Way
-	if number == 0 {
-		if number = w.Shown + 1; w.Pages > 0 && number > w.Pages {
+	if next := w.Shown + 1; number == 0 {
+		if number = next; w.Pages > 0 && number > w.Pages {
 			number = 1 // all have been shown
 		}
+	} else {
+		number = min(number, next) // the links of pages that were parted anew lead to the next one
 	}
 	f.state.Row.Pure = false // its start mark also says that the user has asked
-	f.state.Row.Code = row.Code
 	f.state.Row.Way.Fetch = store.Fetch{Of: row.Key, Page: number, Again: number <= w.Shown}
 }
 
@@ -84,12 +85,13 @@ func (f *flight) wanted(key store.Key, code string) (store.Turn, error) {
 	return slices.MaxFunc(rows, func(a, b store.Turn) int { return a.Due.Compare(b.Due) }), nil
 }
 
-// waits reports whether there is more of an answer than the user has fetched.
+// waits reports whether there is more of an answer than the user has fetched. Of one that is Offered nobody knows whether he
+// has seen the first page, and a link to the next one would show it.
 func waits(row *store.Turn) bool {
 	switch row.Delivery {
 	case store.Ticket:
 		return true
-	case store.Offered, store.Written, store.Assumed:
+	case store.Written, store.Assumed:
 		return row.Way.Shown < row.Way.Pages
 	}
 	return false

@@ -51,7 +51,7 @@ func TestTap(t *testing.T) {
 		{name: "an unknown code with the right id", tap: func(l *tapLink) { l.content = "查看回答 22222222" }, want: answer},
 		{name: "an unknown code", tap: func(l *tapLink) { l.content, l.id = "查看回答 22222222", "" }, want: goneText},
 		{name: "an unknown code and id", tap: func(l *tapLink) { l.content, l.id = "查看回答 22222222", strings.Repeat("0", 40) }, want: goneText},
-		{name: "a page that there is not", tap: func(l *tapLink) { l.content += "-7" }, want: goneText},
+		{name: "a page that there is not any more", tap: func(l *tapLink) { l.content += "-7" }, want: answer},
 		{name: "another user, with the id", user: "oOther", want: goneText},
 		{name: "another user, by the code", user: "oOther", tap: func(l *tapLink) { l.id = "" }, want: goneText},
 		{name: "at another account, with the id", at: "other", want: goneText},

@@ -63,14 +63,14 @@ type job struct {
 	held   bool        // PushClosed, PushOver: it was left open beyond its window
 	reload bool        // read the row first
 	lookup bool        // read it first if it is not known here
-	known  *store.Turn // what to take it for in place of that
+	known  *store.Turn // the row as somebody else has seen it: what to take it for in place of that, or Changed into
 	probe  bool        // Due: it was let through to see whether the API is back
 	text   string      // Result: that of the reply, if it is text
 	// Take: what the turn that asks is told.
 	taken chan<- taking
 	// Resend, Drop: the row as it is then, or none if there is none.
 	done   chan<- store.Turn
-	marked int64 // the version that marks have saved, or -1; then there is no event
+	marked int64 // the version that marks have saved; then there is no event
 	forget bool  // the user's data has been erased; then there is no event
 }
 
@@ -237,8 +237,8 @@ func (f *flight) apply(j *job) (start *attempt) {
 		return nil // what is being sent here will say itself what has become of it
 	}
 	switch {
-	case j.known != nil && f.state.Row.Version == 0:
-		f.state.Row = *j.known
+	case j.known != nil && (f.state.Row.Version == 0 || ev.Kind == turn.Changed && f.state.Row.Version < j.known.Version):
+		f.state.Row, f.dirty = *j.known, false
 	case j.lookup && (f.state.Row.Version == 0 || f.foreign()):
 		if !f.reload(ev) {
 			return nil
@@ -304,6 +304,10 @@ func (f *flight) apply(j *job) (start *attempt) {
 				ev.Self = f.s.node.self()
 				continue
 			case conflict:
+				if row.Version == f.state.Row.Version && next.Row.Delivery == store.Sending {
+					ev.Busy = true
+					continue
+				}
 				// Somebody else wrote the row. What it says comes first.
 				if f.state.Row.Seen == 0 {
 					f.retried()

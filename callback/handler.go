@@ -98,6 +98,9 @@ func (f *flight) newAttempt() *attempt {
 	}
 	f.handler = a
 	f.mu.Unlock()
+	if !f.s.node.holds(a.owner) {
+		a.cancel() // the attempt that comes after this one runs
+	}
 	if a.fetch.Page > 0 {
 		f.s.stats.fetches.Add(1)
 	} else {

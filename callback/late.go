@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -48,7 +49,8 @@ func (f *flight) prepare(j *job) {
 	}
 }
 
-// taker is how the turn fares that was to bring this one's answer.
+// taker is how the turn fares that was to bring this one's answer. An attempt may have taken it whose process
+// died, and the one after it, or another handler's reply, does without.
 func (f *flight) taker() store.State {
 	row := &f.state.Row
 	if row.Delivery != store.Fetched || row.Way.TakenBy == (store.Key{}) {
@@ -56,6 +58,8 @@ func (f *flight) taker() store.State {
 	}
 	by, err := f.s.cfg.Store.Get(f.s.storeCtx, row.Way.TakenBy)
 	switch {
+	case err == nil && by.State == store.Answered && !f.isIn(by.Reply):
+		return store.Failed
 	case err == nil:
 		return by.State
 	case errors.Is(err, store.ErrNotFound):
@@ -63,6 +67,23 @@ func (f *flight) taker() store.State {
 	}
 	f.s.storeFailed(err)
 	return store.Running // it is looked at again
+}
+
+// isIn reports whether the reply document of another turn brings what the user has not been told of this one's
+// reply.
+func (f *flight) isIn(document string) bool {
+	row := &f.state.Row
+	text, isText := f.account.Fallback, true
+	if row.State == store.Answered {
+		text, isText = textOf(row.Reply)
+	}
+	if isText {
+		carrier, ok := textOf(document)
+		return ok && strings.Contains(carrier, rest(text, row.Way.Told))
+	}
+	own, _, err := echostr.DecodeReply([]byte(row.Reply))
+	carrier, _, err2 := echostr.DecodeReply([]byte(document))
+	return err == nil && err2 == nil && reflect.DeepEqual(own, carrier)
 }
 
 // preparePush says what a push gets whose time ends before the handler does.
@@ -76,7 +97,11 @@ func (f *flight) preparePush(ev *turn.Event) {
 	switch sofar := f.draft(); {
 	case row.Way.Fetch.Page > 0:
 		what := row.Way.Fetch
-		text = a.placeholder(link("", what.Of, row.Code, what.Page))
+		of, err := f.s.cfg.Store.Get(f.s.storeCtx, what.Of)
+		if err != nil || of.Code == "" {
+			return
+		}
+		text = a.placeholder(link("", of.Key, of.Code, what.Page))
 	case a.policy.API && sofar == "":
 		return // `success`, and then the API
 	case a.policy.API:

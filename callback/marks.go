@@ -9,7 +9,8 @@ import (
 // marks save what nobody waits for: which answers were written, and what the pushes
 // got. The rows of turns that would else be put away are saved in batches, as
 // fast as the store takes them, and so share the flushes of what is waited
-// for. A failure or a conflict loses only that.
+// for. While the store is down they wait: an answer that was written, and of which the store does
+// not know that, would be sent once more when it is due.
 type marks struct {
 	s *Server
 
@@ -50,10 +51,16 @@ func (m *marks) save() {
 		}
 		m.waiting, m.spare = m.spare, batch{}
 		m.mu.Unlock()
-		if err := m.s.cfg.Store.Save(m.s.storeCtx, b.rows); err != nil {
-			m.s.stats.storeErrors.Add(1)
-			for i := range b.rows {
-				b.rows[i].OK = false
+		for pause := firstPause; ; {
+			err := m.s.cfg.Store.Save(m.s.storeCtx, b.rows)
+			if err == nil {
+				break
+			}
+			if m.s.storeFailed(err); !m.s.rest(&pause) {
+				for i := range b.rows {
+					b.rows[i].OK, b.rows[i].Err = false, err
+				}
+				break
 			}
 		}
 		for i, f := range b.flights {

@@ -17,6 +17,7 @@ import (
 type membership struct {
 	s       *Server
 	node    atomic.Pointer[store.Node]
+	fenced  atomic.Bool // its lease may end before it has learnt of that
 	left    chan struct{}
 	stopped chan struct{}
 
@@ -34,6 +35,10 @@ type membership struct {
 }
 
 func (m *membership) self() store.Node { return *m.node.Load() }
+
+// holds reports whether what is marked as an epoch's may still be begun. Whoever begins it asks after the
+// mark is stored, and after it can be cancelled by fence.
+func (m *membership) holds(n store.Node) bool { return !m.fenced.Load() && n == m.self() }
 
 func (m *membership) join(s *Server) error {
 	m.s, m.left, m.stopped = s, make(chan struct{}), make(chan struct{})
@@ -81,11 +86,11 @@ func (m *membership) run() {
 	// Handlers are cancelled before another node may take over, whatever a call of
 	// the store takes: P3.
 	const fenceAfter = store.Lease - store.Lease/3
-	expired := make(chan struct{}, 1)
+	expired := make(chan store.Node, 1)
 	fence := time.AfterFunc(fenceAfter, func() {
 		m.fence()
 		select {
-		case expired <- struct{}{}:
+		case expired <- m.self(): // whose handlers some of those may have been by now
 		default:
 		}
 	})
@@ -108,8 +113,7 @@ func (m *membership) run() {
 		case <-m.s.ctx.Done(): // broken, or about to leave
 			return
 		case <-next.C:
-		case <-expired:
-			lost = m.self()
+		case lost = <-expired:
 		}
 		next.Reset(store.Lease / 30) // soon again, unless it works
 		began := time.Now()
@@ -133,9 +137,12 @@ func (m *membership) run() {
 }
 
 // rejoin begins a new epoch after lost. The handlers of lost are cancelled at once,
-// and started again under the new one. Whoever comes first does it, for all.
+// and started again under the new one. Whoever comes first does it, for all; the others are told to come
+// back, since the store may take its time.
 func (m *membership) rejoin(lost store.Node) error {
-	m.joining.Lock()
+	if !m.joining.TryLock() {
+		return errLease
+	}
 	defer m.joining.Unlock()
 	if m.self() != lost {
 		return nil
@@ -147,6 +154,7 @@ func (m *membership) rejoin(lost store.Node) error {
 		return err
 	}
 	m.node.Store(&n)
+	m.fenced.Store(false)
 	for _, f := range m.s.flights.all() {
 		f.post(turn.Event{Kind: turn.OwnerLost, Lost: lost})
 	}
@@ -154,8 +162,10 @@ func (m *membership) rejoin(lost store.Node) error {
 	return nil
 }
 
-// fence cancels all handlers: their results may not be stored any more.
+// fence cancels all handlers: their results may not be stored any more. None begins until the
+// node has joined again.
 func (m *membership) fence() {
+	m.fenced.Store(true)
 	for _, f := range m.s.flights.all() {
 		f.mu.Lock()
 		if f.handler != nil {

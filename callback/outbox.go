@@ -536,7 +536,10 @@ func (f *flight) send() {
 	go func() {
 		ev := turn.Event{Kind: turn.Sent, Self: row.Owner, Jitter: rand.Float64(), Told: p.told, More: p.more, Pages: p.pages}
 		res := Sending{Fate: SendDone}
-		if ok {
+		switch {
+		case !f.s.node.holds(row.Owner):
+			res = Sending{Fate: SendLater, Reason: errLease.Error()}
+		case ok:
 			res = f.account.send(f.s, row.OpenID, p.reply)
 		}
 		ev.Fate, ev.Reason, ev.After = fateOf(res.Fate), shorten(res.Reason), min(res.After, maxAfter)

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/echostr/echostr/internal/turn"
 	"github.com/echostr/echostr/store"
 )
 
@@ -32,7 +33,11 @@ func (f *flight) commit(j *job, row *store.Turn) (store.Turn, fate) {
 		current, ok, err := *row, false, errBusy
 		// A claim takes its place among the handlers before it waits for the store.
 		f.counted = row.Version == 0 && row.State == store.Running && !f.state.Running
-		if !f.counted || f.s.stats.running.Add(1) <= int64(f.s.cfg.MaxRunning) {
+		begins := row.State == store.Running || row.Delivery == store.Sending
+		switch {
+		case begins && row.Owner == f.s.node.self() && !f.s.node.holds(row.Owner):
+			f.counted, err = false, errLease
+		case !f.counted || f.s.stats.running.Add(1) <= int64(f.s.cfg.MaxRunning):
 			current, ok, err = f.s.save(row)
 		}
 		if f.counted && (!ok || err != nil) {
@@ -52,7 +57,7 @@ func (f *flight) commit(j *job, row *store.Turn) (store.Turn, fate) {
 			// Expired or restored away. There is nobody left to answer.
 			current.Erase()
 			return current, conflict
-		case errors.Is(err, store.ErrFenced) && f.s.node.rejoin(row.Owner) == nil:
+		case (err == errLease || errors.Is(err, store.ErrFenced)) && f.s.node.rejoin(row.Owner) == nil:
 			return current, fenced
 		default:
 			f.s.storeFailed(err)
@@ -69,6 +74,9 @@ func (f *flight) commit(j *job, row *store.Turn) (store.Turn, fate) {
 		}
 	}
 }
+
+// errLease: nothing is begun under an epoch that is given up. The next one begins soon.
+var errLease = errors.New("the node's lease is running out, and the store has not renewed it")
 
 // errBusy: as many handlers run as may. It is like a store without room.
 var errBusy = errors.New("too many handlers run")
@@ -120,21 +128,27 @@ func (s *Server) save(row *store.Turn) (current store.Turn, ok bool, err error) 
 	return current, ok, err
 }
 
-// marked takes in what became of the row that was given to marks. Whatever
-// failed, nobody waits for it.
+// marked takes in what became of the row that was given to marks.
 func (f *flight) marked(op *store.Op) {
 	f.mu.Lock()
 	f.marking = false
-	version := int64(-1)
-	if op.OK {
-		version = op.Turn.Version
+	switch {
+	case op.Err == nil && !op.OK:
+		// Somebody else wrote the row. What is to be marked may still be missing in it.
+		row := op.Turn
+		if f.enqueue(&job{known: &row, ev: turn.Event{Kind: turn.Changed}}) {
+			f.s.workers.drive(f)
+		}
+	case f.driven && op.OK:
+		f.enqueue(&job{marked: op.Turn.Version})
+	case f.driven:
+		f.mu.Unlock()
+	default:
+		if op.OK {
+			f.absorb(op.Turn.Version)
+		}
+		f.rest()
 	}
-	if f.driven {
-		f.enqueue(&job{marked: version})
-		return
-	}
-	f.absorb(version)
-	f.rest()
 }
 
 // absorb takes in that the row was saved by marks.

@@ -1,0 +1,349 @@
+package callback_test
+
+import (
+	"context"
+	"fmt"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/echostr/echostr"
+	"github.com/echostr/echostr/callback"
+	"github.com/echostr/echostr/store"
+	"github.com/echostr/echostr/store/memory"
+)
+
+// Who has an answer, when its process dies or meets another one: nothing is lost, and nothing is sent twice.
+
+// An attempt takes an answer ahead of its own and dies; the next one has a reply that has no room for it.
+func TestAheadOfAnAttemptThatAnswersOtherwise(t *testing.T) {
+	t.Parallel()
+	for _, late := range []callback.Late{callback.LateAPI, callback.LateTicket} {
+		t.Run(lateNames[late], func(t *testing.T) {
+			t.Parallel()
+			in2026(t, func(t *testing.T) {
+				h := &bot{}
+				h.answer = func(ctx context.Context, content string) (echostr.Reply, error) {
+					switch {
+					case content == "waits":
+						return echostr.Text("re: waits"), pause(ctx, 20*time.Second)
+					case h.started(content) == 1:
+						return echostr.Text("short"), nil
+					}
+					return echostr.Image("picture"), nil
+				}
+				a := patient(callback.Plain, h)
+				a.Late = late
+				api := new(fakeAPI)
+				var refuse atomic.Bool
+				refuse.Store(true)
+				api.fate = func(int, sent) callback.Sending {
+					if refuse.Load() {
+						return callback.Sending{Fate: callback.SendRefused, Reason: "not now"}
+					}
+					return callback.Sending{Fate: callback.SendDone}
+				}
+				if late == callback.LateAPI {
+					a.API = api
+				}
+				mem := memory.New(memory.Config{})
+				dying := &mortal{faulty: faulty{Store: mem}}
+				r := new(relay)
+				r.now.Store(start(t, callback.Config{Accounts: []callback.Account{a}, Store: dying, NodeID: "server"}))
+				p := newPhone(t, r, a)
+				p.says("waits")
+				time.Sleep(time.Minute) // then it is a ticket either way
+				dying.diesAfter(func(row *store.Turn) bool { return row.Delivery == store.Fetched })
+				time.AfterFunc(3*time.Second, func() {
+					r.now.Store(start(t, callback.Config{Accounts: []callback.Account{a}, Store: mem, NodeID: "server"}))
+				})
+				if g := p.says("now"); g.kind != "image" || h.started("now") != 2 {
+					t.Fatalf("the user sees %v after %d starts", g, h.started("now"))
+				}
+				refuse.Store(false)
+				time.Sleep(3 * time.Minute)
+				got := strings.Join(api.texts(testUser), "")
+				if late == callback.LateTicket {
+					got = p.says("继续").text
+				}
+				if got != "re: waits" {
+					t.Errorf("the user reads %q, and the answer that waited is %v", got, rowWith(t, mem, "[waits]").Delivery)
+				}
+			})
+		})
+	}
+}
+
+// The word does not skip a page that the user may never have seen.
+func TestWordAfterAPushThatNobodyKnowsOf(t *testing.T) {
+	t.Parallel()
+	in2026(t, func(t *testing.T) {
+		answer := longText(5000)
+		h := &bot{answer: func(_ context.Context, content string) (echostr.Reply, error) {
+			if content == "x" {
+				return echostr.Text(answer), nil
+			}
+			return echostr.Text("re: " + content), nil
+		}}
+		a := patient(callback.Plain, h)
+		mem := memory.New(memory.Config{})
+		dying := &mortal{faulty: faulty{Store: mem}}
+		old := start(t, callback.Config{Accounts: []callback.Account{a}, Store: dying, NodeID: "server"})
+		dying.diesAfter(func(row *store.Turn) bool { return row.Delivery == store.Offered })
+		ctx, cut := context.WithTimeout(t.Context(), time.Second)
+		pack(a, text("x")).sendContext(ctx, old)
+		cut()
+		p := newPhone(t, start(t, callback.Config{Accounts: []callback.Account{a}, Store: mem, NodeID: "server"}), a)
+		if g := p.says("继续"); g.text != "re: 继续" {
+			t.Errorf("the user reads %q", g.text)
+		}
+	})
+}
+
+// A link to a page that comes later than the next one, as one of an older paging does, shows the next one.
+func TestLinksLeaveOutNoPage(t *testing.T) {
+	t.Parallel()
+	in2026(t, func(t *testing.T) {
+		answer := longText(7000)
+		h := &bot{answer: func(context.Context, string) (echostr.Reply, error) { return echostr.Text(answer), nil }}
+		server, st := one(t, patient(callback.Plain, h))
+		p := newPhone(t, server, patient(callback.Plain, h))
+		g := p.says("x")
+		next := p.link(g.text[strings.LastIndex(g.text, "<a "):])
+		far := next
+		far.content = strings.TrimSuffix(next.content, "-2") + "-4"
+		shown := p.taps(far)
+		if again := p.taps(next); again.text != shown.text || shown.kind != "text" || shown.text == goneText {
+			t.Errorf("the link to page 4 shows %v, and that to page 2 %v", shown, again)
+		}
+		codes := make(map[string]int)
+		for _, row := range rows(t, st) {
+			if codes[row.Code]++; row.Code != "" && codes[row.Code] > 1 {
+				t.Errorf("the code %s names two turns", row.Code)
+			}
+		}
+	})
+}
+
+// A push that was given what there was so far has not taken it. The user reads all of the answer.
+func TestDraftThatDidNotArrive(t *testing.T) {
+	t.Parallel()
+	for _, late := range []callback.Late{callback.LateAPI, callback.LateTicket} {
+		t.Run(lateNames[late], func(t *testing.T) {
+			t.Parallel()
+			in2026(t, func(t *testing.T) {
+				// The rest would fit into one message, and all of it does not.
+				part := func(i int) string { return fmt.Sprintf("第%d句%s。", i, strings.Repeat("很", 36)) }
+				h := writes(20, part, func(s string) string { return s })
+				a := patient(callback.Plain, h)
+				a.Late = late
+				api := new(fakeAPI)
+				if late == callback.LateAPI {
+					a.API = api
+				}
+				server, _ := one(t, a)
+				w := pack(a, text("x"))
+				for number, last := 1, map[callback.Late]int{callback.LateAPI: 1, callback.LateTicket: 3}[late]; number <= last; number++ {
+					if number < last {
+						w.sendCut(server)
+						continue
+					}
+					func() {
+						defer func() { recover() }()
+						server.ServeHTTP(broken{httptest.NewRecorder(), true}, w.request())
+					}()
+				}
+				time.Sleep(time.Minute)
+				var want strings.Builder
+				for i := range 20 {
+					want.WriteString(part(i))
+				}
+				got := strings.Join(api.texts(testUser), "")
+				if late == callback.LateTicket {
+					p := newPhone(t, server, a)
+					got, _ = p.reads(p.says("继续"))
+				}
+				if squeezed(got) != want.String() {
+					t.Errorf("the user reads %q", got)
+				}
+			})
+		})
+	}
+}
+
+// meddler has another node write every row once, just before it is marked as written.
+type meddler struct {
+	faulty
+	mu  sync.Mutex
+	met map[store.Key]bool
+}
+
+func (s *meddler) Save(ctx context.Context, ops []store.Op) error {
+	s.mu.Lock()
+	for i := range ops {
+		if key := ops[i].Turn.Key; ops[i].Mark && ops[i].Turn.Delivery == store.Written && !s.met[key] {
+			s.met[key] = true
+			row, err := s.Store.Get(ctx, key)
+			if err == nil {
+				err = s.Store.Save(ctx, []store.Op{{Turn: row}})
+			}
+			if err != nil {
+				panic(err)
+			}
+		}
+	}
+	s.mu.Unlock()
+	return s.faulty.Save(ctx, ops)
+}
+
+// That an answer was written is saved when there is time. Whatever is in its way, it is saved, since the answer is
+// sent once more otherwise.
+func TestWrittenIsNotForgotten(t *testing.T) {
+	t.Parallel()
+	for _, why := range []string{"the store is down", "another node wrote the row"} {
+		t.Run(why, func(t *testing.T) {
+			t.Parallel()
+			in2026(t, func(t *testing.T) {
+				a := account(callback.Plain, new(counted))
+				api := verify(&a)
+				mem := memory.New(memory.Config{})
+				link := &meddler{faulty: faulty{Store: mem}, met: make(map[store.Key]bool)}
+				var st store.Store = link
+				if why == "the store is down" {
+					st = &link.faulty
+				}
+				s := start(t, callback.Config{Accounts: []callback.Account{a}, Store: st, NodeID: "old"})
+				w := pack(a, text("x"))
+				func() { // the first push does not take it, so the answer is due
+					defer func() { recover() }()
+					s.ServeHTTP(broken{httptest.NewRecorder(), true}, w.request())
+				}()
+				synctest.Wait()
+				if why == "the store is down" {
+					link.failOnly("Save", 0, before)
+				}
+				if g := w.sendCut(s); g.status != 200 {
+					t.Fatal(g)
+				}
+				time.Sleep(3 * time.Second)
+				link.fail(works)
+				time.Sleep(time.Second)
+				if row := only(t, mem); row.Delivery != store.Written || !row.Due.IsZero() {
+					t.Errorf("%v, due %v", row.Delivery, row.Due)
+				}
+				link.fail(before) // it dies
+				start(t, callback.Config{Accounts: []callback.Account{a}, Store: mem, NodeID: "new"})
+				time.Sleep(5 * time.Minute)
+				if n := api.requests(); n != 0 {
+					t.Errorf("the API was asked %d times for what the user has", n)
+				}
+			})
+		})
+	}
+}
+
+// leaseless takes and gives everything, but renews no lease, and lets nobody join for a while.
+type leaseless struct {
+	faulty
+	joins, renews atomic.Bool
+}
+
+func (s *leaseless) Join(ctx context.Context, id string) (store.Node, error) {
+	if !s.joins.Load() {
+		return store.Node{}, store.ErrUnavailable
+	}
+	return s.faulty.Join(ctx, id)
+}
+
+func (s *leaseless) Renew(ctx context.Context, n store.Node) error {
+	if !s.renews.Load() {
+		return store.ErrUnavailable
+	}
+	return s.faulty.Renew(ctx, n)
+}
+
+// A node whose lease is not renewed begins nothing more under it, whatever was on its way at that moment, until it has
+// joined again.
+func TestNothingBeginsWhenTheLeaseRunsOut(t *testing.T) {
+	t.Parallel()
+	const over = store.Lease - store.Lease/3
+	for _, api := range []bool{false, true} {
+		for at := -70 * time.Millisecond; at <= 20*time.Millisecond; at += 10 * time.Millisecond {
+			t.Run(fmt.Sprintf("api=%v/%v", api, at), func(t *testing.T) {
+				t.Parallel()
+				in2026(t, func(t *testing.T) {
+					began, link := time.Now(), &leaseless{faulty: faulty{Store: memory.New(memory.Config{})}}
+					link.joins.Store(true)
+					begins := func(what string) {
+						if d := time.Since(began); d > over && link.count("Join") < 2 {
+							t.Errorf("%s after %v", what, d)
+						}
+					}
+					var handlers atomic.Int64
+					a := account(callback.Plain, echostr.HandlerFunc(func(ctx context.Context, _ echostr.Message) (echostr.Reply, error) {
+						handlers.Add(1)
+						begins("a handler begins")
+						if api {
+							return echostr.Text("done"), pause(ctx, over+at-60*time.Millisecond-time.Since(began))
+						}
+						return echostr.Text("done"), nil
+					}))
+					a.HandlerTimeout = time.Minute
+					service := verify(&a)
+					service.fate = func(int, sent) callback.Sending {
+						begins("a message is sent")
+						return callback.Sending{Fate: callback.SendDone}
+					}
+					s := start(t, callback.Config{Accounts: []callback.Account{a}, Store: link})
+					link.joins.Store(false)
+					time.AfterFunc(over+time.Second, func() { link.joins.Store(true); link.renews.Store(true) })
+					if api {
+						time.Sleep(time.Second)
+						pack(a, text("x")).sendCut(s)
+					} else {
+						time.Sleep(over + at - time.Since(began))
+					}
+					link.slowDown(50 * time.Millisecond)
+					if !api {
+						pack(a, text("x")).sendCut(s)
+					}
+					time.Sleep(time.Minute)
+					if row := only(t, link.Store); row.State != store.Answered || !slices.Contains([]store.Delivery{store.Written, store.Sent}, row.Delivery) {
+						t.Errorf("%v, %v", row.State, row.Delivery)
+					}
+					if n := handlers.Load(); n != 1 || api && service.requests() != 1 {
+						t.Errorf("%d handlers, %d messages", n, service.requests())
+					}
+				})
+			})
+		}
+	}
+}
+
+// Two nodes that have something for a user at the same time send it one after the other. The one that waits does not
+// ask the store all the time.
+func TestNodesSendToAUserOneAfterTheOther(t *testing.T) {
+	t.Parallel()
+	in2026(t, func(t *testing.T) {
+		a := patient(callback.Plain, new(bot))
+		api := newDownAPI(&a)
+		api.slow.Store(int64(10 * time.Second))
+		c := newCluster(t, a, 2)
+		tell(t, c.nodes[0], a, testUser, "5s 0")
+		c.links[1].slowDown(5 * time.Millisecond)
+		tell(t, c.nodes[1], a, testUser, "5s 1") // is there while the first one is sent
+		saves := c.links[1].count("Save")
+		time.Sleep(2 * time.Minute)
+		if got := api.texts(testUser); !slices.Equal(got, []string{"re: 5s 0", "re: 5s 1"}) || api.crowded() {
+			t.Errorf("the API has sent %q; two at a time: %v", got, api.crowded())
+		}
+		if n := c.links[1].count("Save") - saves; n > 40 {
+			t.Errorf("the second node has asked the store %d times", n)
+		}
+	})
+}
