@@ -285,7 +285,8 @@ func (a *attempt) say(ctx context.Context, r echostr.Reply) error {
 }
 
 // Resend has an answer sent by the API that is not on its way, or kept for the user again if the
-// account has none. It returns the turn as it is then. The error wraps [store.ErrNotFound] if there is
+// account has none. If the account's messages are kept back, since its API takes none, one is let
+// through at once. It returns the turn as it is then. The error wraps [store.ErrNotFound] if there is
 // no such turn, or says why nothing was done.
 func (s *Server) Resend(ctx context.Context, key store.Key) (store.Turn, error) {
 	return s.operate(ctx, key, turn.Resend, "there is no answer to be sent, or it is being sent now")
@@ -304,6 +305,9 @@ func (s *Server) operate(ctx context.Context, key store.Key, what turn.Kind, oth
 	a := s.accounts[before.Account]
 	if a == nil {
 		return before, fmt.Errorf("the account %s is not configured here", before.Account)
+	}
+	if what == turn.Resend {
+		a.breaker.giveBack()
 	}
 	done := make(chan store.Turn, 1)
 	s.flights.get(a, key, &job{lookup: true, done: done, ev: turn.Event{Kind: what}})

@@ -631,7 +631,7 @@ func (b *breaker) pass() (wait time.Duration, probe bool) {
 	return 0, true
 }
 
-// giveBack says that the message that was let through was not sent after all.
+// giveBack lets another message through at once: the one before was not sent after all, or the operator asks for it.
 func (b *breaker) giveBack() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -394,7 +394,8 @@ func TestAccountIsHeldBack(t *testing.T) {
 			return callback.Sending{Fate: callback.SendLater, After: 10 * time.Minute, Account: true, Reason: "40164"}
 		}
 		free := verify(&accounts[1])
-		server := start(t, callback.Config{Accounts: accounts, Store: memory.New(memory.Config{})})
+		st := memory.New(memory.Config{})
+		server := start(t, callback.Config{Accounts: accounts, Store: st})
 		for i := range 20 {
 			tell(t, server, accounts[0], fmt.Sprint("oUser", i), fmt.Sprintf("%ds", 5+i))
 		}
@@ -406,6 +407,18 @@ func TestAccountIsHeldBack(t *testing.T) {
 		time.Sleep(time.Second)
 		if n := len(free.all()); n != 1 {
 			t.Errorf("another account has sent %d messages", n)
+		}
+		// The operator has put it right, and does not wait.
+		waits := rowWith(t, st, "oUser7]")
+		for range 2 { // one may be under way as a probe
+			before := requests.Load()
+			if _, err := server.Resend(t.Context(), waits.Key); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+			if requests.Load() != before+1 {
+				t.Errorf("%d requests after Resend", requests.Load()-before)
+			}
 		}
 	})
 }

@@ -107,6 +107,9 @@ func (p *pushPrinter) report(r *simulator.Report, err error) error {
 		p.printf("the user sees: 「%s」\nwhy: %s\n", simulator.FaultNotice, tty.Printable(v.Why))
 	case simulator.SeesNothing:
 		p.printf("the user sees: nothing (用户收不到回复)\nwhy: %s\n", tty.Printable(v.Why))
+		if v.Reply == nil && v.OK() {
+			p.printf("an answer may still follow by a customer-service message (回答可能随后由客服消息送达)\n")
+		}
 	}
 	if v.Sees != simulator.SeesFault && !v.OK() {
 		p.printf("wrong all the same: %s\n", v.Problem)

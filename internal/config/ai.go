@@ -1,6 +1,9 @@
 package config
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // AI is the section ai of an account: the model that its bot ai asks, by an endpoint like that of OpenAI.
 type AI struct {
@@ -49,8 +52,11 @@ func (k *checker) ai(i int) {
 	case !ok:
 		k.bad(path("base_url"), "is not the URL of an endpoint; write http:// or https://, host and path, such as https://api.deepseek.com/v1, and the key under api_key")
 	}
-	if a.AI.Model == "" {
+	if strings.TrimSpace(a.AI.Model) == "" {
 		k.bad(path("model"), "is missing; write the name of a model that the endpoint has, such as deepseek-chat")
+	}
+	if strings.ContainsFunc(a.AI.APIKey.Reveal(), func(r rune) bool { return r <= ' ' || r > '~' }) {
+		k.bad(path("api_key"), "has characters that no key has; copy it again, without blanks and line ends")
 	}
 	k.text(path("system_prompt"), a.AI.SystemPrompt, maxSystemPrompt)
 	span(k, path("memory_turns"), a.AI.MemoryTurns, 0, 50, "0", "50")
