@@ -347,3 +347,25 @@ func TestNodesSendToAUserOneAfterTheOther(t *testing.T) {
 		}
 	})
 }
+
+// What one node keeps for a user goes ahead of an answer from another one, and its link has a code that no other node
+// gives to something else.
+func TestAheadOfAnAnswerFromAnotherNode(t *testing.T) {
+	t.Parallel()
+	in2026(t, func(t *testing.T) {
+		a := patient(callback.Plain, new(bot))
+		c := newCluster(t, a, 2)
+		link := newPhone(t, c.nodes[0], a).promised("20s").text
+		if l := linksIn(link)[0]; len(l.content) < len("查看回答 2345") {
+			t.Errorf("the link sends %q", l.content)
+		}
+		time.Sleep(30 * time.Second)
+		p := newPhone(t, c.nodes[1], a)
+		if g := p.says("now"); g.text != "您之前问“20s”：\nre: 20s\n\n————\n\nre: now" {
+			t.Errorf("the user reads %q", g.text)
+		}
+		if g := newPhone(t, c.nodes[0], a).says("then"); g.text != "re: then" {
+			t.Errorf("then the user reads %q", g.text)
+		}
+	})
+}

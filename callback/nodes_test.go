@@ -32,8 +32,17 @@ func newCluster(t *testing.T, a callback.Account, n int) *cluster {
 	return c
 }
 
+// shared is a store that other processes may have open.
+type shared struct{ store.Store }
+
+func (s shared) Installation(ctx context.Context) (store.Installation, error) {
+	inst, err := s.Store.Installation(ctx)
+	inst.Shared = true
+	return inst, err
+}
+
 func (c *cluster) join() *callback.Server {
-	link := &faulty{Store: c.st}
+	link := &faulty{Store: shared{c.st}}
 	s := start(c.t, callback.Config{Accounts: []callback.Account{c.a}, Store: link, NodeID: fmt.Sprintf("node-%d", len(c.nodes))})
 	c.nodes, c.links = append(c.nodes, s), append(c.links, link)
 	return s

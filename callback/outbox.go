@@ -21,7 +21,8 @@ import (
 // a turn comes, the flight of the turn steps Due, and what that saves is what happens. Whoever
 // saves a row that is due, or was, notes it here.
 type outbox struct {
-	s *Server
+	s      *Server
+	shared bool // by other nodes: see [store.Installation]
 
 	mu    sync.Mutex
 	items map[store.Key]*item
@@ -79,8 +80,9 @@ const (
 	maxSending = 32               // messages that are being sent for one account at a time
 	lookAround = 15 * time.Second // how often it looks for what other nodes have left
 	loadBatch  = 1000
-	maxKept    = 16 << 20 // bytes of rows that are kept in order to be sent
-	trippedBy  = 5        // tries in vain, one after the other, by which an account's API counts as down
+	learnBack  = 10 * time.Minute // how old the messages may be whose answers other nodes keep
+	maxKept    = 16 << 20         // bytes of rows that are kept in order to be sent
+	trippedBy  = 5                // tries in vain, one after the other, by which an account's API counts as down
 	maxTripped = time.Minute
 )
 
@@ -165,6 +167,15 @@ func (o *outbox) look() {
 			o.noteForeign(&theirs[j])
 		}
 	}
+	if o.shared && err == nil {
+		// What other nodes keep for users goes ahead of answers from here, too.
+		rows, err = st.List(ctx, store.Filter{Due: true, Since: o.s.clock.now().Add(-learnBack), Limit: loadBatch})
+		for i := range rows {
+			if !turn.OnItsWay(&rows[i]) {
+				o.noteForeign(&rows[i])
+			}
+		}
+	}
 	if err != nil {
 		o.s.storeFailed(err)
 	}
@@ -243,8 +254,9 @@ func (o *outbox) take(a *account, row *store.Turn) {
 	if it.since = row.FinishedAt; it.since.IsZero() {
 		it.since = row.ReceivedAt
 	}
-	it.unread = row.State == store.Answered && row.Way.Shown == 0 && row.Way.Unknown == 0 &&
-		(row.Delivery == store.Ticket || row.Delivery == store.Late && row.Way.Tries > 0 && row.Way.Told == 0)
+	it.unread = row.Way.Shown == 0 && row.Way.Unknown == 0 &&
+		(row.Delivery == store.Ticket && row.State != store.Failed || // another node may be about to answer it
+			row.Delivery == store.Late && row.State == store.Answered && row.Way.Tries > 0 && row.Way.Told == 0)
 	o.arrange(it)
 }
 
@@ -432,8 +444,8 @@ func (o *outbox) code(row *store.Turn) string {
 	}
 	g := given{user: user{row.Account, row.OpenID}}
 	length := 2
-	if !o.full {
-		length = 4 // there may be others that are not known yet
+	if !o.full || o.shared {
+		length = 4 // there may be others that are not known here
 	}
 	for ; length <= maxCode; length++ {
 		if g.code = codeOf(row.Key, length); !o.isTaken(g) {

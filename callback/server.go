@@ -131,6 +131,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("callback: read what belongs to the store as a whole: %w", err)
 	}
 	s.keyer, s.notBefore = store.NewKeyer(inst.Salt), inst.NotBefore
+	s.outbox.shared = inst.Shared
 	s.guard.Store, s.guard.broke = cfg.Store, s.broke
 	s.cfg.Store = &s.guard
 	s.ctx, s.stop = context.WithCancelCause(context.Background())

@@ -129,6 +129,9 @@ type Installation struct {
 	// not in the store nobody knows whether it was handled, so it is not started.
 	// The zero time means that there is no such gap.
 	NotBefore time.Time
+	// Shared says that other processes may have the store open, too, so that what one of them knows
+	// of it is not all.
+	Shared bool
 }
 
 // Op is one row of a batch: what is to be written, and then what became of it.

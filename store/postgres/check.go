@@ -178,6 +178,6 @@ func install(ctx context.Context, conn *pgx.Conn) (inst store.Installation, err 
 	if len(inst.Salt) < 16 {
 		return inst, fmt.Errorf("%w: its salt has %d bytes; restore a backup", ErrUnusable, len(inst.Salt))
 	}
-	inst.NotBefore = fromMillis(notBefore)
+	inst.NotBefore, inst.Shared = fromMillis(notBefore), true
 	return inst, nil
 }
