@@ -744,7 +744,7 @@ type blind struct {
 }
 
 func (s *blind) List(ctx context.Context, f store.Filter) ([]store.Turn, error) {
-	if f.Due && s.blind.Load() {
+	if (f.Due || f.ByDue()) && s.blind.Load() {
 		return nil, store.ErrUnavailable
 	}
 	return s.Store.List(ctx, f)

@@ -80,9 +80,8 @@ const (
 	maxSending = 32               // messages that are being sent for one account at a time
 	lookAround = 15 * time.Second // how often it looks for what other nodes have left
 	loadBatch  = 1000
-	learnBack  = 10 * time.Minute // how old the messages may be whose answers other nodes keep
-	maxKept    = 16 << 20         // bytes of rows that are kept in order to be sent
-	trippedBy  = 5                // tries in vain, one after the other, by which an account's API counts as down
+	maxKept    = 16 << 20 // bytes of rows that are kept in order to be sent
+	trippedBy  = 5        // tries in vain, one after the other, by which an account's API counts as down
 	maxTripped = time.Minute
 )
 
@@ -97,17 +96,18 @@ func (o *outbox) run() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	looked := time.Now()
-	for full := false; ; {
+	l := loading{from: time.UnixMilli(1), batch: loadBatch}
+	for {
+		wait := lookAround
 		switch {
-		case !full:
-			full = o.load()
+		case !l.done:
+			wait = o.load(&l)
 		case time.Since(looked) >= lookAround:
 			looked = time.Now()
 			o.look()
 		}
-		wait := o.post()
-		if !full {
-			wait = min(wait, time.Second)
+		if l.done || l.from.Sub(o.s.clock.now()) > maxAfter {
+			wait = min(wait, o.post()) // what comes later does not come before it
 		}
 		timer.Reset(wait)
 		select {
@@ -121,32 +121,36 @@ func (o *outbox) run() {
 	}
 }
 
-// load reads all that is due, and reports whether that has worked.
-func (o *outbox) load() bool {
-	f := store.Filter{Due: true, Limit: loadBatch}
-	for {
-		rows, err := o.s.cfg.Store.List(o.s.ctx, f)
-		if err != nil {
-			o.s.storeFailed(err)
-			return false
-		}
-		for i := range rows {
-			o.noteForeign(&rows[i])
-		}
-		if len(rows) < f.Limit {
-			break
-		}
-		// Youngest first; of those that came in the same millisecond some are seen twice.
-		if next := rows[len(rows)-1].ReceivedAt.Add(time.Millisecond); next.Before(f.Until) || f.Until.IsZero() {
-			f.Until = next
-		} else {
-			f.Limit *= 2
-		}
+// loading is how far all has been read that was due at the start.
+type loading struct {
+	from  time.Time // what is due before then is known
+	batch int
+	done  bool
+}
+
+// load reads what is due next, and returns when to go on. There may be much of it, most of which waits for a day until
+// nobody fetches it any more.
+func (o *outbox) load(l *loading) (wait time.Duration) {
+	rows, err := o.s.cfg.Store.List(o.s.ctx, store.Filter{DueFrom: l.from, Limit: l.batch})
+	if err != nil {
+		o.s.storeFailed(err)
+		return time.Second
 	}
-	o.mu.Lock()
-	o.full = true
-	o.mu.Unlock()
-	return true
+	for i := range rows {
+		o.noteForeign(&rows[i])
+	}
+	switch {
+	case len(rows) < l.batch:
+		l.done = true
+		o.mu.Lock()
+		o.full = true
+		o.mu.Unlock()
+	case rows[len(rows)-1].Due.After(l.from):
+		l.from, l.batch = rows[len(rows)-1].Due, loadBatch // those of that moment are seen twice
+	default:
+		l.batch *= 2 // all are due at the same moment
+	}
+	return 0
 }
 
 // look finds what other nodes have left behind, and with it all that its users have to get, since that
@@ -168,17 +172,34 @@ func (o *outbox) look() {
 		}
 	}
 	if o.shared && err == nil {
-		// What other nodes keep for users goes ahead of answers from here, too.
-		rows, err = st.List(ctx, store.Filter{Due: true, Since: o.s.clock.now().Add(-learnBack), Limit: loadBatch})
+		err = o.learn()
+	}
+	if err != nil {
+		o.s.storeFailed(err)
+	}
+}
+
+// learn finds what other nodes have begun to keep for users since the last look, so that it goes ahead of answers from
+// here, too. It is due when its time of life is over.
+func (o *outbox) learn() error {
+	const margin = 5 * time.Second // between two clocks, and for a look that is late
+	lives := make(map[time.Duration]bool)
+	for _, a := range o.s.accounts {
+		lives[a.policy.TicketLife] = true
+	}
+	for life := range lives {
+		end := o.s.clock.now().Add(life)
+		rows, err := o.s.cfg.Store.List(o.s.ctx, store.Filter{DueFrom: end.Add(-lookAround - margin), DueBefore: end.Add(margin), Limit: loadBatch})
+		if err != nil {
+			return err
+		}
 		for i := range rows {
 			if !turn.OnItsWay(&rows[i]) {
 				o.noteForeign(&rows[i])
 			}
 		}
 	}
-	if err != nil {
-		o.s.storeFailed(err)
-	}
+	return nil
 }
 
 // isNew reports whether a row that is due is nothing that this process knows, and its account is

@@ -88,7 +88,8 @@ type Store interface {
 	Save(ctx context.Context, ops []Op) error
 	// Get returns the turn with this key, or ErrNotFound.
 	Get(ctx context.Context, key Key) (Turn, error)
-	// List returns the turns that match f, youngest first by ReceivedAt.
+	// List returns the turns that match f: youngest first by ReceivedAt or, if f bounds the time at
+	// which they are due, in the order of that.
 	List(ctx context.Context, f Filter) ([]Turn, error)
 
 	// Erase removes what is personal from the turns of a user, whatever their
@@ -102,7 +103,8 @@ type Store interface {
 	Erase(ctx context.Context, account, openID string, until Key) (int, error)
 	// Expire removes the content of finished turns received before bodies (see
 	// [Turn.Expire]), and whole finished turns received before rows. Unfinished
-	// turns and such as are due stay. It returns the number of rows removed.
+	// turns stay, and such as are due, unless that was before bodies: then nobody sees to them any more,
+	// as when their account is not configured. It returns the number of rows removed.
 	Expire(ctx context.Context, bodies, rows time.Time) (int, error)
 
 	// Session returns what was stored about a user of an account, or ErrNotFound. One
@@ -165,13 +167,16 @@ type Filter struct {
 	Since, Until time.Time
 	// Owner is who runs the turn, or ran it last.
 	Owner Node
-	// Due selects the turns that somebody has to look at again, and DueBefore those of them
-	// whose time comes before it. Both are quick however many turns there are.
-	Due       bool
-	DueBefore time.Time
+	// Due selects the turns that somebody has to look at again, and DueFrom and DueBefore those of
+	// them whose time lies there: DueFrom ≤ Due < DueBefore. That is quick however many turns there are.
+	Due                bool
+	DueFrom, DueBefore time.Time
 	// Limit is the largest number of turns returned. Zero means 1,000.
 	Limit int
 }
+
+// ByDue reports whether f bounds the time at which turns are due, and so has them listed in the order of that.
+func (f *Filter) ByDue() bool { return !f.DueFrom.IsZero() || !f.DueBefore.IsZero() }
 
 // DefaultLimit is the limit of a [Filter] that names none.
 const DefaultLimit = 1000
@@ -185,7 +190,8 @@ func (f *Filter) Match(t *Turn) bool {
 		!f.Since.IsZero() && t.ReceivedAt.Before(f.Since),
 		!f.Until.IsZero() && !t.ReceivedAt.Before(f.Until),
 		f.Owner != (Node{}) && t.Owner != f.Owner,
-		(f.Due || !f.DueBefore.IsZero()) && t.Due.IsZero(),
+		(f.Due || f.ByDue()) && t.Due.IsZero(),
+		t.Due.Before(f.DueFrom),
 		!f.DueBefore.IsZero() && !t.Due.Before(f.DueBefore):
 		return false
 	}

@@ -307,8 +307,9 @@ func (t *Turn) Received(from *Turn) {
 }
 
 // Expire removes from t its content: whom it was from, what was received, the reply, what was
-// given in its place, and the reason. What kind of message it was and how it ended stays.
+// given in its place, and the reason. What kind of message it was and how it ended stays. It is not due any more.
 func (t *Turn) Expire() {
+	t.Due = time.Time{}
 	t.OpenID, t.OriginalID, t.Body, t.Reply, t.Reason, t.Placeholder = "", "", "", "", "", ""
 }
 

@@ -66,14 +66,16 @@ type Store struct {
 	mu     sync.Mutex
 	closed bool
 	rows   map[store.Key]*entry
-	// Every entry stands in one of three rings. Those in finished may go, the first one first: it was
-	// finished, or was due for the last time, before the others. Those in waiting are finished and due.
-	finished, waiting, unfinished ring
-	due                           due
-	sessions                      sessions
-	bytes                         int // of turns and sessions
-	accepted                      uint64
-	nodes                         map[string]lease
+	// Every entry stands in one of four rings. Those in finished may go, the first one first: it was
+	// finished, or was due for the last time, before the others. Those in delivered are due since more
+	// of an answer may be fetched of which the user has had the first page, and go if there is no room.
+	// Those in waiting are finished and due for another reason.
+	finished, delivered, waiting, unfinished ring
+	due                                      due
+	sessions                                 sessions
+	bytes                                    int // of turns and sessions
+	accepted                                 uint64
+	nodes                                    map[string]lease
 }
 
 var _ store.Store = (*Store)(nil)
@@ -234,6 +236,8 @@ func (s *Store) link(e *entry) {
 	switch {
 	case !e.turn.State.Finished():
 		s.unfinished.push(e)
+	case !e.turn.Due.IsZero() && hasArrived(&e.turn):
+		s.delivered.push(e)
 	case !e.turn.Due.IsZero():
 		s.waiting.push(e)
 	default:
@@ -242,6 +246,11 @@ func (s *Store) link(e *entry) {
 	if !e.turn.Due.IsZero() {
 		s.due.add(e)
 	}
+}
+
+// hasArrived reports whether the user has had the answer, or its first page, or is taken to have.
+func hasArrived(t *store.Turn) bool {
+	return t.Delivery == store.Written || t.Delivery == store.Fetched || t.Delivery == store.Assumed
 }
 
 // unlink undoes link.
@@ -256,8 +265,12 @@ func (s *Store) unlink(e *entry) {
 // and then sessions, kept apart.
 func (s *Store) room(rows, bytes int, kept *list.Element) bool {
 	for len(s.rows)+rows > s.cfg.MaxTurns || s.bytes+bytes > s.cfg.MaxBytes {
-		if e := s.finished.first(); e != &s.finished.root {
+		old := s.delivered.first()
+		isOld := old != &s.delivered.root && s.cfg.Now().Sub(old.claimed) > s.cfg.Keep // so nothing asks for its key
+		if e := s.finished.first(); e != &s.finished.root && !isOld {
 			s.remove(e)
+		} else if old != &s.delivered.root {
+			s.remove(old)
 		} else if len(s.rows)+rows > s.cfg.MaxTurns || !s.dropSession(kept) {
 			return false
 		}
@@ -343,13 +356,17 @@ func (s *Store) List(_ context.Context, f store.Filter) ([]store.Turn, error) {
 	if limit <= 0 {
 		limit = store.DefaultLimit
 	}
-	// Of many only the youngest are copied, or a short list of a full store would
+	// Of many only the first are copied, or a short list of a full store would
 	// take as much memory as the store.
 	var found []*entry
-	youngest := func() {
-		slices.SortFunc(found, func(a, b *entry) int {
-			return cmp.Or(b.turn.ReceivedAt.Compare(a.turn.ReceivedAt), cmp.Compare(b.number, a.number))
-		})
+	order := func(a, b *entry) int {
+		return cmp.Or(b.turn.ReceivedAt.Compare(a.turn.ReceivedAt), cmp.Compare(b.number, a.number))
+	}
+	if f.ByDue() {
+		order = func(a, b *entry) int { return cmp.Or(a.turn.Due.Compare(b.turn.Due), cmp.Compare(a.number, b.number)) }
+	}
+	first := func() {
+		slices.SortFunc(found, order)
 		found = found[:min(limit, len(found))]
 	}
 	for e := range s.candidates(&f) {
@@ -357,10 +374,10 @@ func (s *Store) List(_ context.Context, f store.Filter) ([]store.Turn, error) {
 			continue
 		}
 		if found = append(found, e); len(found) >= 2*limit {
-			youngest()
+			first()
 		}
 	}
-	youngest()
+	first()
 	turns := make([]store.Turn, len(found))
 	for i, e := range found {
 		turns[i] = e.turn
@@ -371,9 +388,9 @@ func (s *Store) List(_ context.Context, f store.Filter) ([]store.Turn, error) {
 // candidates are the turns among which those that match f are, in no order.
 func (s *Store) candidates(f *store.Filter) iter.Seq[*entry] {
 	switch {
-	case (f.Due || !f.DueBefore.IsZero()) && f.OpenID != "":
+	case (f.Due || f.ByDue()) && f.OpenID != "":
 		return maps.Keys(s.due.users[f.OpenID])
-	case f.Due || !f.DueBefore.IsZero():
+	case f.Due || f.ByDue():
 		return s.due.before(f.DueBefore)
 	case len(f.States) > 0 && !slices.ContainsFunc(f.States, store.State.Finished):
 		return s.unfinished.all
@@ -383,7 +400,7 @@ func (s *Store) candidates(f *store.Filter) iter.Seq[*entry] {
 
 // all yields every turn.
 func (s *Store) all(yield func(*entry) bool) {
-	for _, r := range []*ring{&s.unfinished, &s.waiting, &s.finished} {
+	for _, r := range []*ring{&s.unfinished, &s.waiting, &s.delivered, &s.finished} {
 		for e := range r.all {
 			if !yield(e) {
 				return
@@ -427,8 +444,13 @@ func (s *Store) Expire(_ context.Context, bodies, rows time.Time) (int, error) {
 		return 0, store.ErrClosed
 	}
 	removed := 0
-	for e := s.finished.first(); e != &s.finished.root; {
-		next := e.next
+	old := slices.Collect(s.finished.all)
+	for e := range s.due.before(bodies) {
+		if e.turn.State.Finished() {
+			old = append(old, e)
+		}
+	}
+	for _, e := range old {
 		switch {
 		case e.turn.ReceivedAt.Before(rows):
 			s.remove(e)
@@ -439,7 +461,6 @@ func (s *Store) Expire(_ context.Context, bodies, rows time.Time) (int, error) {
 			t.Version++
 			s.replace(e, &t)
 		}
-		e = next
 	}
 	return removed, nil
 }
@@ -462,6 +483,7 @@ func (s *Store) Close() error {
 func (s *Store) clear() {
 	s.rows = make(map[store.Key]*entry)
 	s.finished.init()
+	s.delivered.init()
 	s.waiting.init()
 	s.unfinished.init()
 	s.due = due{users: make(map[string]map[*entry]struct{})}

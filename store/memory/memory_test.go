@@ -380,3 +380,26 @@ func BenchmarkClaimSave(b *testing.B) {
 	}
 	b.ReportAllocs()
 }
+
+// Answers that were delivered, and of which more pages may be fetched, make room for what is new; those that
+// nobody has had do not.
+func TestDeliveredPagesMakeRoom(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	at := time.Now()
+	for _, delivery := range []store.Delivery{store.Written, store.Assumed, store.Fetched, store.Ticket, store.Offered, store.Late} {
+		s := New(Config{MaxTurns: 10})
+		for n := range 20 {
+			r := row(n, store.Answered, at)
+			r.OpenID, r.Delivery, r.Due = "o", delivery, at.Add(24*time.Hour)
+			ops := []store.Op{{Turn: r}}
+			if err := s.Claim(ctx, ops); err != nil {
+				t.Fatal(err)
+			}
+			owed := delivery == store.Ticket || delivery == store.Offered || delivery == store.Late
+			if full := errors.Is(ops[0].Err, store.ErrFull); full != (owed && n >= 10) {
+				t.Errorf("%v, row %d: %v", delivery, n, ops[0].Err)
+			}
+		}
+	}
+}

@@ -74,7 +74,7 @@ func (s *Store) Plans(ctx context.Context) (map[string]string, error) {
 		"owners":        {selectOwners, nil},
 		"erase":         {eraseTurns, []any{key, []byte("o")}},
 		"theirs":        {selectTheirs, []any{[]byte("o"), []byte("a"), key[0]}},
-		"expire":        {expireTurns, []any{int64(0), int64(1), chunk, int64(1)}},
+		"expire":        {expireTurns, []any{int64(0), int64(1), chunk, int64(1), int64(1)}},
 	} {
 		prepared := pgx.Identifier{name}.Sanitize()
 		if _, err := conn.Exec(ctx, "PREPARE "+prepared+" AS "+q.text); err != nil {

@@ -144,7 +144,7 @@ func (r *Reader) turns(ctx context.Context, each func(store.Turn, error), text s
 	return rows.Err()
 }
 
-// List returns the turns that match f, youngest first. A row that cannot be read concerns its own
+// List returns the turns that match f, as [store.Store] does. A row that cannot be read concerns its own
 // message only, and is left out.
 func (r *Reader) List(ctx context.Context, f store.Filter) (turns []store.Turn, err error) {
 	text, args := listing(&f)
@@ -174,8 +174,8 @@ func listing(f *store.Filter) (text string, args []any) {
 	from := "turn"
 	// Few turns are running or due, or of one user, which the server does not know: an order that no index has
 	// keeps it from looking for the youngest ones first.
-	order := "turn.received_at + 0"
-	due := f.Due || !f.DueBefore.IsZero()
+	order := "turn.received_at + 0 DESC, turn.id DESC"
+	due := f.Due || f.ByDue()
 	running := len(f.States) == 1 && f.States[0] == store.Running
 	switch {
 	case due:
@@ -188,7 +188,13 @@ func listing(f *store.Filter) (text string, args []any) {
 		from = theirs("$1")
 	case running:
 	default:
-		order = "turn.received_at"
+		order = "turn.received_at DESC, turn.id DESC"
+	}
+	if f.ByDue() {
+		order = "turn.due, turn.id"
+	}
+	if !f.DueFrom.IsZero() {
+		add("turn.due >= ?", roundUp(f.DueFrom))
 	}
 	if !f.DueBefore.IsZero() {
 		add("turn.due < ?", roundUp(f.DueBefore))
@@ -220,7 +226,7 @@ func listing(f *store.Filter) (text string, args []any) {
 		limit = store.DefaultLimit
 	}
 	args = append(args, limit)
-	return `SELECT ` + columns + ` FROM ` + from + ` WHERE true` + where.String() + ` ORDER BY ` + order + ` DESC, turn.id DESC LIMIT $` + strconv.Itoa(len(args)), args
+	return `SELECT ` + columns + ` FROM ` + from + ` WHERE true` + where.String() + ` ORDER BY ` + order + ` LIMIT $` + strconv.Itoa(len(args)), args
 }
 
 // theirs stands for the table where a user is asked for: segment by segment, whatever the server takes for quicker

@@ -109,15 +109,15 @@ func (s *Store) settle(ctx context.Context) error {
 }
 
 // expireTurns expires some turns that were received at a moment or later: it removes those received
-// before $4, and the content of the others. Rows that somebody else has locked are left for the next time.
+// before $4, and the content of the others. What is due stays, unless that was before $5. Rows that somebody else has locked are left for the next time.
 const expireTurns = `WITH old AS MATERIALIZED (
-		SELECT ctid AS at, received_at FROM turn WHERE received_at >= $1 AND received_at < $2 AND state > 1 AND due = 0
+		SELECT ctid AS at, received_at FROM turn WHERE received_at >= $1 AND received_at < $2 AND state > 1 AND (due = 0 OR due < $5)
 			AND (received_at < $4 OR openid <> '' OR original_id <> '' OR body IS NOT NULL OR reply IS NOT NULL OR reason <> '' OR placeholder IS NOT NULL)
 		ORDER BY received_at LIMIT $3 FOR UPDATE SKIP LOCKED
 	), gone AS (
 		DELETE FROM turn USING old WHERE turn.ctid = old.at AND old.received_at < $4 RETURNING 1
 	), bare AS (
-		UPDATE turn SET version = version + 1, openid = '', original_id = '', body = NULL, reply = NULL, reason = '', placeholder = NULL
+		UPDATE turn SET version = version + 1, openid = '', original_id = '', body = NULL, reply = NULL, reason = '', placeholder = NULL, due = 0
 		FROM old WHERE turn.ctid = old.at AND old.received_at >= $4 RETURNING 1
 	)
 	SELECT (SELECT count(*) FROM old), (SELECT count(*) FROM gone), coalesce((SELECT max(received_at) FROM old), 0)`
@@ -128,7 +128,7 @@ func (s *Store) Expire(ctx context.Context, bodies, rows time.Time) (removed int
 		var found, gone int
 		var last int64
 		err := s.call(ctx, false, func(ctx context.Context) error {
-			return s.pool.QueryRow(ctx, expireTurns, after, max(millis(bodies), millis(rows)), chunk, millis(rows)).Scan(&found, &gone, &last)
+			return s.pool.QueryRow(ctx, expireTurns, after, max(millis(bodies), millis(rows)), chunk, millis(rows), millis(bodies)).Scan(&found, &gone, &last)
 		})
 		if removed += gone; err != nil || found < chunk {
 			return removed, err

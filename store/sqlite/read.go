@@ -75,7 +75,7 @@ func (s *Store) Get(ctx context.Context, key store.Key) (store.Turn, error) {
 	return t, s.fault(err)
 }
 
-// List returns the turns that match f, youngest first. A row that cannot be read
+// List returns the turns that match f, as [store.Store] does. A row that cannot be read
 // concerns its own message only, and is left out.
 func (r *Reader) List(ctx context.Context, f store.Filter) (turns []store.Turn, err error) {
 	text, args := listing(&f)
@@ -88,7 +88,7 @@ func (r *Reader) List(ctx context.Context, f store.Filter) (turns []store.Turn, 
 func listing(f *store.Filter) (text string, args []any) {
 	where, args := conditions(f)
 	text = `SELECT ` + columns + ` FROM turn`
-	switch due := f.Due || !f.DueBefore.IsZero(); {
+	switch due := f.Due || f.ByDue(); {
 	case due && f.OpenID != "":
 		text += ` INDEXED BY turn_due_user`
 		where, args = " AND openid = ?"+where, append([]any{f.OpenID}, args...)
@@ -105,7 +105,11 @@ func listing(f *store.Filter) (text string, args []any) {
 	if limit <= 0 {
 		limit = store.DefaultLimit
 	}
-	return text + ` WHERE true` + where + ` ORDER BY received_at DESC, id DESC LIMIT ?`, append(args, limit)
+	order := `received_at DESC, id DESC`
+	if f.ByDue() {
+		order = `due, id`
+	}
+	return text + ` WHERE true` + where + ` ORDER BY ` + order + ` LIMIT ?`, append(args, limit)
 }
 
 // List implements [store.Store].
@@ -133,8 +137,11 @@ func conditions(f *store.Filter) (where string, args []any) {
 	if !f.Until.IsZero() {
 		add("received_at < ?", roundUp(f.Until))
 	}
-	if f.Due || !f.DueBefore.IsZero() {
+	if f.Due || f.ByDue() {
 		add("due > 0") // as the indexes say it
+	}
+	if !f.DueFrom.IsZero() {
+		add("due >= ?", roundUp(f.DueFrom))
 	}
 	if !f.DueBefore.IsZero() {
 		add("due < ?", roundUp(f.DueBefore))

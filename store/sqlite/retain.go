@@ -85,14 +85,14 @@ const (
 )
 
 const (
-	// expirable are the turns that are finished and not due.
-	expirable  = `state > 1 AND due = 0`
+	// expirable are the turns that are finished and not due, or due since long ago.
+	expirable  = `state > 1 AND (due = 0 OR due < ?)`
 	hasContent = `(openid <> '' OR original_id <> '' OR body IS NOT NULL OR reply IS NOT NULL OR reason <> '' OR placeholder IS NOT NULL)`
 
 	findExpired = `SELECT id, received_at FROM turn INDEXED BY turn_received WHERE received_at >= ? AND received_at < ? AND ` + expirable + `
 		AND (received_at < ? OR ` + hasContent + `) ORDER BY received_at LIMIT ?`
 	removeTurn = `DELETE FROM turn WHERE id = ? AND received_at < ? AND ` + expirable
-	expireTurn = `UPDATE turn SET version = version + 1, openid = '', original_id = '', body = NULL, reply = NULL, reason = '', placeholder = NULL
+	expireTurn = `UPDATE turn SET version = version + 1, openid = '', original_id = '', body = NULL, reply = NULL, reason = '', placeholder = NULL, due = 0
 		WHERE id = ? AND ` + expirable
 )
 
@@ -133,17 +133,17 @@ func (s *Store) expireChunk(ctx context.Context, after, bodies, rows int64) (c e
 		err := next(&id, &c.last)
 		ids = append(ids, id)
 		return err
-	}, findExpired, after, max(bodies, rows), rows, chunk)
+	}, findExpired, after, max(bodies, rows), bodies, rows, chunk)
 	if c.found = len(ids); err != nil || c.found == 0 {
 		return c, s.fault(err)
 	}
 	err = s.writer.submit(ctx, alone, nil, func() error {
 		c.changed, c.removed = 0, 0
 		for _, id := range ids {
-			n, err := s.writer.exec(removeTurn, id, rows)
+			n, err := s.writer.exec(removeTurn, id, rows, bodies)
 			c.removed += n
 			if err == nil && n == 0 {
-				n, err = s.writer.exec(expireTurn, id)
+				n, err = s.writer.exec(expireTurn, id, bodies)
 			}
 			if c.changed += n; err != nil {
 				return err

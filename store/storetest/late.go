@@ -79,7 +79,7 @@ func listDue(t *testing.T, b Backend) {
 	for n := range 12 {
 		row := finished(sample(n))
 		if n%4 != 0 {
-			row = late(row, 20-n) // the younger ones come first
+			row = late(row, 20-n) // the younger ones are due first
 		}
 		if n == 1 {
 			row.State = store.Running
@@ -105,6 +105,13 @@ func listDue(t *testing.T, b Backend) {
 	}
 	check("due, youngest first", store.Filter{Due: true}, "11 10 9 7 6 5 3 2 1")
 	check("before a moment, which is exclusive", store.Filter{DueBefore: at(11)}, "11 10")
+	check("from a moment on, which is inclusive, due first", store.Filter{DueFrom: at(15), Due: true}, "5 3 2 1")
+	check("between two", store.Filter{DueFrom: at(11), DueBefore: at(14)}, "9 7")
+	check("a moment later than from", store.Filter{DueFrom: at(11).Add(time.Nanosecond), DueBefore: at(14)}, "7")
+	check("from a moment on, of a user", store.Filter{DueFrom: at(13), OpenID: "o-user-1"}, "7 1")
+	check("from a moment on, limit", store.Filter{DueFrom: at(11), Limit: 2}, "9 7")
+	check("from the beginning, a limit", store.Filter{DueFrom: time.UnixMilli(1), Limit: 3}, "11 10 9")
+	check("after all", store.Filter{DueFrom: at(20)}, "")
 	check("a moment later", store.Filter{DueBefore: at(11).Add(time.Nanosecond)}, "11 10 9")
 	check("both", store.Filter{Due: true, DueBefore: at(14)}, "11 10 9 7")
 	check("before all", store.Filter{DueBefore: base}, "")
@@ -166,6 +173,18 @@ func expireLeavesWhatIsDue(t *testing.T, b Backend) {
 	}
 	if due, err := s.List(ctx, store.Filter{Due: true}); err != nil || strings.Join(keysOf(due), " ") != "2" {
 		t.Errorf("due are %v, %v; want 2", keysOf(due), err)
+	}
+
+	// What was due since then, and nobody has seen to, does not stay for ever.
+	want = get(t, s, key(2))
+	if n := expireAll(want.Due.Add(time.Millisecond), base); n != 0 {
+		t.Errorf("%d rows were removed when only content was to be", n)
+	}
+	want.Expire()
+	want.Version++
+	same(t, "a row that was due long ago", get(t, s, key(2)), want)
+	if n := expireAll(end, end); n != 1 || !want.Due.IsZero() {
+		t.Errorf("%d rows were removed, want the one that was due", n)
 	}
 }
 

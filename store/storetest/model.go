@@ -186,7 +186,7 @@ func (m *modelled) write(ops []store.Op) {
 func (m *modelled) list() {
 	f := store.Filter{Account: m.account, Due: rapid.Bool().Draw(m.T, "filter due")}
 	if rapid.Bool().Draw(m.T, "filter time") {
-		f.DueBefore = m.due()
+		f.DueFrom, f.DueBefore = m.due(), m.due()
 	}
 	if rapid.Bool().Draw(m.T, "filter user") {
 		f.OpenID = sample(rapid.IntRange(0, 2).Draw(m.T, "user")).OpenID
@@ -203,13 +203,25 @@ func (m *modelled) list() {
 			want = append(want, row)
 		}
 	}
-	slices.SortFunc(want, func(a, b store.Turn) int { return b.ReceivedAt.Compare(a.ReceivedAt) })
+	byDue := func(a, b store.Turn) int { return a.Due.Compare(b.Due) }
+	youngest := func(a, b store.Turn) int { return b.ReceivedAt.Compare(a.ReceivedAt) }
+	if slices.SortFunc(want, youngest); f.ByDue() {
+		f.Limit = 0 // of those due at one moment nobody knows here which was accepted first
+		slices.SortStableFunc(want, byDue)
+	}
 	if f.Limit > 0 {
 		want = want[:min(f.Limit, len(want))]
 	}
 	got, err := m.List(context.Background(), f)
 	if err != nil || len(got) != len(want) {
 		m.Fatalf("List of %+v: %d rows, %v; want %d", f, len(got), err, len(want))
+	}
+	if f.ByDue() {
+		if !slices.IsSortedFunc(got, byDue) {
+			m.Fatalf("List of %+v: not in the order in which they are due", f)
+		}
+		slices.SortFunc(got, youngest)
+		slices.SortStableFunc(got, byDue)
 	}
 	for i, row := range got {
 		same(m.T, "List", row, want[i])
@@ -241,7 +253,7 @@ func (m *modelled) expire() {
 	wanted := 0
 	for k, row := range m.turns {
 		switch {
-		case !row.State.Finished() || !row.Due.IsZero():
+		case !row.State.Finished() || !row.Due.Before(bodies):
 		case row.ReceivedAt.Before(rows):
 			delete(m.turns, k)
 			wanted++
