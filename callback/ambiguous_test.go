@@ -46,7 +46,7 @@ func TestAmbiguous(t *testing.T) {
 					link.armed.Store(true)
 					long := pack(a, text("long ago")) // nobody looks at that any more
 					long.sendCut(old)
-					time.Sleep(2 * time.Minute)
+					time.Sleep(10 * time.Minute)
 					answers, pushes := make([]got, messages), make([]wire, messages)
 					for i := range pushes {
 						pushes[i] = pack(a, text(fmt.Sprint(i)))

@@ -369,3 +369,41 @@ func TestAheadOfAnAnswerFromAnotherNode(t *testing.T) {
 		}
 	})
 }
+
+// A node dies when it has offered an answer to a push, and has not said whether that has taken it. The others,
+// which live, see to it, whatever came in meanwhile and since.
+func TestOthersConfirmWhatADeadNodeOffered(t *testing.T) {
+	t.Parallel()
+	in2026(t, func(t *testing.T) {
+		a := account(callback.Plain, new(counted))
+		api := verify(&a)
+		mem := memory.New(memory.Config{})
+		others := []*callback.Server{
+			start(t, callback.Config{Accounts: []callback.Account{a}, Store: mem, NodeID: "B"}),
+			start(t, callback.Config{Accounts: []callback.Account{a}, Store: mem, NodeID: "C"}),
+		}
+		time.Sleep(time.Hour)
+		link := &forgetful{faulty: faulty{Store: mem}}
+		dying := start(t, callback.Config{Accounts: []callback.Account{a}, Store: link, NodeID: "A"})
+		time.Sleep(time.Minute)
+		link.armed.Store(true)
+		w := pack(a, text("x"))
+		if g := w.sendCut(dying); g.status != 200 {
+			t.Fatal(g)
+		}
+		synctest.Wait()
+		link.fail(before)
+		for i := range 10 {
+			time.Sleep(6 * time.Second)
+			pack(a, text(fmt.Sprint("y", i))).sendCut(others[i%2])
+		}
+		time.Sleep(2 * time.Minute)
+		var ambiguous uint64
+		for _, s := range others {
+			ambiguous += s.Stats().Ambiguous
+		}
+		if row := rowOf(t, mem, w); row.Delivery != store.Sent || api.requests() != 1 || ambiguous != 1 {
+			t.Errorf("%v, due %v; %d messages of the API, %d counted as ambiguous", row.Delivery, row.Due, api.requests(), ambiguous)
+		}
+	})
+}

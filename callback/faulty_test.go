@@ -140,6 +140,10 @@ func (s *faulty) List(ctx context.Context, f store.Filter) ([]store.Turn, error)
 	return call(s, ctx, "List", func() ([]store.Turn, error) { return s.Store.List(ctx, f) })
 }
 
+func (s *faulty) Departed(ctx context.Context) ([]store.Node, error) {
+	return call(s, ctx, "Departed", func() ([]store.Node, error) { return s.Store.Departed(ctx) })
+}
+
 func (s *faulty) Owners(ctx context.Context) ([]store.Node, error) {
 	return call(s, ctx, "Owners", func() ([]store.Node, error) { return s.Store.Owners(ctx) })
 }

@@ -109,6 +109,13 @@ func (g *guard) Owners(ctx context.Context) (owners []store.Node, err error) {
 	return owners, g.see(err)
 }
 
+func (g *guard) Departed(ctx context.Context) (departed []store.Node, err error) {
+	if err = g.err(); err == nil {
+		departed, err = g.Store.Departed(ctx)
+	}
+	return departed, g.see(err)
+}
+
 func (g *guard) Claim(ctx context.Context, ops []store.Op) (err error) {
 	if err = g.err(); err == nil {
 		err = g.Store.Claim(ctx, ops)

@@ -30,6 +30,8 @@ type membership struct {
 	youngest time.Time // when the youngest turn was received that was there then
 	latest   time.Time // the same, unless that lies in the future: then when this process joined
 
+	departed map[store.Node]bool // those that were found dead, and confirmed
+
 	mu      sync.Mutex
 	trouble time.Time // when the store's failing was last logged
 }
@@ -103,7 +105,7 @@ func (m *membership) run() {
 		// At once, since this process may not live for long either, and again when the leases are over of
 		// those that had died by then.
 		if over := time.Since(m.joined) >= store.Lease; !m.looked && (over || !m.asked) {
-			undecided, err := m.confirm()
+			undecided, err := m.confirm(store.Filter{Since: m.latest.Add(-flightTime), Until: m.youngest})
 			m.asked = m.asked || err == nil
 			m.looked = err == nil && (over || !undecided)
 		}
@@ -180,8 +182,13 @@ func (m *membership) fence() {
 // the row and decide.
 func (m *membership) sweep() {
 	doubt := m.doubt.Swap(false)
-	if err := m.look(doubt); err != nil {
+	err := m.look(doubt)
+	if err != nil {
 		m.doubt.Store(doubt)
+	} else {
+		err = m.confirmDeparted()
+	}
+	if err != nil {
 		m.troubled(err)
 	}
 }
@@ -230,15 +237,16 @@ func (m *membership) look(own bool) error {
 // others may have been received whose answers were on their way when it died.
 const flightTime = time.Minute
 
-// confirm looks, in the beginning of a process, for answers that a dead one had
-// offered to a push without having said whether they were written. Their flights decide, or see to it
-// that the store says when that is due, as long as retries may come: P4. It reports whether there are some of
-// nodes that are not known to be dead.
-func (m *membership) confirm() (undecided bool, err error) {
+// confirm looks for answers that a dead process had offered to a push without having said whether they were
+// written, among the turns that f selects. Their flights decide, or see to it that the store says when that is
+// due, as long as retries may come: P4. It reports whether there are some of nodes that are not known to be dead.
+//
+// In the beginning of a process that is all that is young; later the turns of a node that is seen to have died.
+func (m *membership) confirm(f store.Filter) (undecided bool, err error) {
 	st, ctx := m.s.cfg.Store, m.s.ctx
 	alive := make(map[store.Node]bool)
 	const resolution = time.Millisecond // of ReceivedAt
-	f := store.Filter{States: []store.State{store.Answered}, Since: m.latest.Add(-flightTime), Until: m.youngest.Add(resolution)}
+	f.States, f.Until = []store.State{store.Answered}, f.Until.Add(resolution)
 	for {
 		rows, err := st.List(ctx, f)
 		if err != nil {
@@ -270,6 +278,27 @@ func (m *membership) confirm() (undecided bool, err error) {
 		}
 		f.Until = next
 	}
+}
+
+// confirmDeparted does that for the nodes that have died since the last look.
+func (m *membership) confirmDeparted() error {
+	departed, err := m.s.cfg.Store.Departed(m.s.ctx)
+	if err != nil {
+		return err
+	}
+	seen := make(map[store.Node]bool, len(departed))
+	now := m.s.clock.now()
+	for _, n := range departed {
+		if !m.departed[n] {
+			const margin = time.Minute // between two clocks
+			if _, err := m.confirm(store.Filter{Owner: n, Since: now.Add(-store.RecentlyDeparted - flightTime), Until: now.Add(margin)}); err != nil {
+				return err
+			}
+		}
+		seen[n] = true
+	}
+	m.departed = seen
+	return nil
 }
 
 // troubled logs that the store fails, once a minute. That it is broken is told in

@@ -71,6 +71,11 @@ type Store interface {
 	// order. It is how a node finds what others have left behind.
 	Owners(ctx context.Context) ([]Node, error)
 
+	// Departed returns the nodes whose lease has ended within [RecentlyDeparted], by the store's own
+	// clock, in no order, those that have joined again apart. A store that one process has to itself
+	// has none.
+	Departed(ctx context.Context) ([]Node, error)
+
 	// Claim inserts the turn of every op whose key is not there yet, as version
 	// 1. Of two ops with one key the first is carried out. A running turn whose owner is
 	// not alive is not inserted: its start mark would be void from the
@@ -177,6 +182,10 @@ type Filter struct {
 
 // ByDue reports whether f bounds the time at which turns are due, and so has them listed in the order of that.
 func (f *Filter) ByDue() bool { return !f.DueFrom.IsZero() || !f.DueBefore.IsZero() }
+
+// RecentlyDeparted is for how long [Store.Departed] names a node: longer than it takes the others to look, though
+// the store was down meanwhile.
+const RecentlyDeparted = 5 * time.Minute
 
 // DefaultLimit is the limit of a [Filter] that names none.
 const DefaultLimit = 1000

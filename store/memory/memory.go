@@ -152,8 +152,8 @@ func (s *Store) Renew(_ context.Context, n store.Node) error {
 func (s *Store) Leave(_ context.Context, n store.Node) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if l := s.nodes[n.ID]; l.epoch == n.Epoch {
-		s.nodes[n.ID] = lease{epoch: n.Epoch}
+	if now := s.cfg.Now(); s.alive(n) {
+		s.nodes[n.ID] = lease{n.Epoch, now}
 	}
 	return nil
 }
@@ -171,6 +171,21 @@ func (s *Store) Alive(_ context.Context, n store.Node) (bool, error) {
 func (s *Store) alive(n store.Node) bool {
 	l := s.nodes[n.ID]
 	return l.epoch == n.Epoch && s.cfg.Now().Before(l.until)
+}
+
+// Departed implements [store.Store].
+func (s *Store) Departed(context.Context) (departed []store.Node, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, store.ErrClosed
+	}
+	for id, l := range s.nodes {
+		if since := s.cfg.Now().Sub(l.until); 0 <= since && since < store.RecentlyDeparted {
+			departed = append(departed, store.Node{ID: id, Epoch: l.epoch})
+		}
+	}
+	return departed, nil
 }
 
 // Owners implements [store.Store].

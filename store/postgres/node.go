@@ -39,7 +39,7 @@ func (s *Store) Renew(ctx context.Context, n store.Node) error {
 // Leave implements [store.Store].
 func (s *Store) Leave(ctx context.Context, n store.Node) error {
 	return s.call(ctx, true, func(ctx context.Context) error {
-		_, err := s.pool.Exec(ctx, `UPDATE node SET until = '-infinity' WHERE id = $1 AND epoch = $2`, []byte(n.ID), n.Epoch)
+		_, err := s.pool.Exec(ctx, `UPDATE node SET until = least(until, clock_timestamp()) WHERE id = $1 AND epoch = $2`, []byte(n.ID), n.Epoch)
 		return err
 	})
 }
@@ -52,6 +52,16 @@ func (s *Store) Owners(ctx context.Context) (owners []store.Node, err error) {
 		return err
 	})
 	return owners, err
+}
+
+// Departed implements [store.Store].
+func (s *Store) Departed(ctx context.Context) (departed []store.Node, err error) {
+	err = s.call(ctx, true, func(ctx context.Context) error {
+		found, err := s.nodes(ctx, `SELECT id, epoch FROM node WHERE until <= clock_timestamp() AND until > clock_timestamp() - make_interval(secs => $1)`, store.RecentlyDeparted.Seconds())
+		departed = slices.Collect(maps.Keys(found))
+		return err
+	})
+	return departed, err
 }
 
 const selectOwners = `SELECT DISTINCT owner, epoch FROM turn WHERE state = 1`

@@ -97,6 +97,9 @@ func (s *Store) Alive(_ context.Context, n store.Node) (bool, error) {
 	return s.nodes.alive(n), nil
 }
 
+// Departed implements [store.Store].
+func (s *Store) Departed(context.Context) ([]store.Node, error) { return nil, s.err() }
+
 // Owners implements [store.Store].
 func (s *Store) Owners(ctx context.Context) (owners []store.Node, err error) {
 	if err := s.err(); err != nil {

@@ -60,6 +60,7 @@ func Run(t *testing.T, b Backend) {
 		{"NodeEpochs", nodeEpochs},
 		{"DeadNodesStartNothing", deadNodesStartNothing},
 		{"Owners", owners},
+		{"Departed", departed},
 		{"NodeLeases", nodeLeases},
 		{"Close", closed},
 		{"Model", model},
@@ -706,6 +707,49 @@ func owners(t *testing.T, b Backend) {
 	if got := list(); !slices.Equal(got, []string{"node-1 1"}) {
 		t.Errorf("owners %v", got)
 	}
+}
+
+func departed(t *testing.T, b Backend) {
+	s, other := b.Open(t)
+	if !b.Shared {
+		join(t, s, "one")
+		if nodes, err := s.Departed(context.Background()); err != nil || len(nodes) != 0 {
+			t.Errorf("departed are %v, %v; want none", nodes, err)
+		}
+		return
+	}
+	check := func(when string, want ...store.Node) {
+		t.Helper()
+		nodes, err := other.Departed(context.Background())
+		slices.SortFunc(nodes, func(a, b store.Node) int { return strings.Compare(a.ID, b.ID) })
+		if err != nil || !slices.Equal(nodes, want) {
+			t.Errorf("%s: %v, %v; want %v", when, nodes, err, want)
+		}
+	}
+	one, two, three := join(t, s, "one"), join(t, s, "two"), join(t, s, "three")
+	check("all live")
+	if err := s.Leave(context.Background(), one); err != nil {
+		t.Fatal(err)
+	}
+	check("one has left", one)
+	if b.Elapse == nil {
+		return
+	}
+	b.Elapse(store.Lease / 2)
+	if err := s.Renew(context.Background(), three); err != nil {
+		t.Fatal(err)
+	}
+	b.Elapse(store.Lease/2 + time.Second)
+	check("two has died", one, two)
+	join(t, s, "one")
+	if err := s.Renew(context.Background(), three); err != nil {
+		t.Fatal(err)
+	}
+	check("one is back", two)
+	b.Elapse(store.RecentlyDeparted - store.Lease/3)
+	check("nobody has renewed a lease for long", store.Node{ID: "one", Epoch: 2}, three, two)
+	b.Elapse(store.Lease)
+	check("two is gone since long ago", store.Node{ID: "one", Epoch: 2}, three)
 }
 
 func nodeLeases(t *testing.T, b Backend) {
