@@ -154,28 +154,61 @@ func (o *outbox) load(l *loading) (wait time.Duration) {
 }
 
 // look finds what other nodes have left behind, and with it all that its users have to get, since that
-// keeps its order.
+// keeps its order. What is the business of a node that lives is left to that, unless it does not see to it.
 func (o *outbox) look() {
-	st, ctx := o.s.cfg.Store, o.s.ctx
-	rows, err := st.List(ctx, store.Filter{DueBefore: o.s.clock.now().Add(-2 * time.Second), Limit: loadBatch})
-	looked := make(map[user]bool)
-	for i := 0; i < len(rows) && err == nil; i++ {
-		u := user{rows[i].Account, rows[i].OpenID}
-		if u.openID == "" || looked[u] || !o.isNew(&rows[i]) {
-			continue
-		}
-		looked[u] = true
-		var theirs []store.Turn
-		theirs, err = st.List(ctx, store.Filter{Account: u.account, OpenID: u.openID, Due: true})
-		for j := range theirs {
-			o.noteForeign(&theirs[j])
-		}
-	}
+	err := o.lookBehind()
 	if o.shared && err == nil {
 		err = o.learn()
 	}
 	if err != nil {
 		o.s.storeFailed(err)
+	}
+}
+
+func (o *outbox) lookBehind() error {
+	const late, forgotten = 2 * time.Second, time.Minute
+	st, ctx, now := o.s.cfg.Store, o.s.ctx, o.s.clock.now()
+	looked, alive := make(map[user]bool), make(map[store.Node]bool)
+	f := store.Filter{DueFrom: time.UnixMilli(1), DueBefore: now.Add(-late), Limit: loadBatch}
+	for {
+		rows, err := st.List(ctx, f)
+		if err != nil {
+			return err
+		}
+		for i := range rows {
+			row := &rows[i]
+			u := user{row.Account, row.OpenID}
+			if u.openID == "" || looked[u] || !o.isNew(row) {
+				continue
+			}
+			lives, known := alive[row.Owner]
+			if !known {
+				if lives, err = st.Alive(ctx, row.Owner); err != nil {
+					return err
+				}
+				alive[row.Owner] = lives
+			}
+			if lives && now.Sub(row.Due) < forgotten {
+				continue
+			}
+			looked[u] = true
+			theirs, err := st.List(ctx, store.Filter{Account: u.account, OpenID: u.openID, Due: true})
+			if err != nil {
+				return err
+			}
+			for j := range theirs {
+				o.noteForeign(&theirs[j])
+			}
+		}
+		if len(rows) < f.Limit {
+			return nil
+		}
+		// There may be very many of an account that is not configured any more.
+		if next := rows[len(rows)-1].Due; next.After(f.DueFrom) {
+			f.DueFrom, f.Limit = next, loadBatch
+		} else {
+			f.Limit *= 2
+		}
 	}
 }
 
