@@ -96,6 +96,11 @@ func (a *attempt) saveSession(reply echostr.Reply) error {
 		case errors.Is(err, store.ErrFull):
 			return a.notRemembered(err)
 		case ok:
+			if s.row.Version == 0 && a.f.isErased() {
+				a.f.mu.Lock()
+				a.f.withdrawn = true
+				a.f.mu.Unlock()
+			}
 			if s.row, saved = row, true; withdrawn == a.f.isWithdrawn() {
 				return nil
 			}
@@ -114,6 +119,26 @@ func (a *attempt) saveSession(reply echostr.Reply) error {
 		}
 		if !a.f.s.rest(&pause) {
 			return errShutdown
+		}
+	}
+}
+
+// isErased reports whether another node has erased the turn, whose session it has inserted. A session that was there before
+// is not there any more then.
+func (f *flight) isErased() bool {
+	if !f.s.outbox.shared {
+		return false
+	}
+	for pause := firstPause; ; {
+		row, err := f.s.cfg.Store.Get(f.s.storeCtx, f.key)
+		switch {
+		case err == nil:
+			return row.State == store.Erased
+		case errors.Is(err, store.ErrNotFound): // not claimed yet
+			return false
+		}
+		if f.s.storeFailed(err); !f.s.rest(&pause) {
+			return false
 		}
 	}
 }

@@ -282,6 +282,36 @@ func TestSessionIsErased(t *testing.T) {
 	}
 }
 
+// Another node erases the user while his first conversation is going on here.
+func TestSessionIsErasedElsewhere(t *testing.T) {
+	t.Parallel()
+	for _, first := range []bool{false, true} {
+		t.Run(fmt.Sprint("first=", first), func(t *testing.T) {
+			t.Parallel()
+			in2026(t, func(t *testing.T) {
+				a := account(callback.Plain, remembers(map[string]func(m *echostr.Memory) error{"set": sets("x", "1"), "slow": sets("y", "2")}))
+				verify(&a)
+				c := newCluster(t, a, 2)
+				if !first {
+					newPhone(t, c.nodes[0], a).says("set")
+				}
+				done := make(chan seen, 1)
+				go func() { done <- newPhone(t, c.nodes[0], a).says("slow 20s") }()
+				time.Sleep(8 * time.Second)
+				newPhone(t, c.nodes[1], a).do(event(testUser, "unsubscribe", ""))
+				<-done
+				time.Sleep(time.Minute)
+				if s, err := c.st.Session(t.Context(), a.Name, testUser); err == nil && s.Data != "" {
+					t.Errorf("%q is remembered", s.Data)
+				}
+				if g := newPhone(t, c.nodes[0], a).says("look"); g.text != "x= y=" {
+					t.Errorf("the handler finds %q", g.text)
+				}
+			})
+		})
+	}
+}
+
 // sessions is a store whose sessions are slow, or fail.
 type sessions struct {
 	store.Store
