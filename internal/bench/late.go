@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"os"
@@ -214,7 +215,9 @@ func (l *load) times(addr string, conns, n int) ([]time.Duration, error) {
 }
 
 // The drain: late answers that wait in a database are sent by the whole server to an API of our own, beside a
-// program that does nothing but post the same.
+// program that does nothing but post the same. Both are started anew for each round, on the same core with
+// GOMAXPROCS 1, and have at most 32 requests under way. What they do before the first message and after the
+// last one is not counted, what they open connections for is.
 
 const (
 	drainServer = "drain"
@@ -241,11 +244,6 @@ func drain(n, rounds int, profile string) error {
 		return err
 	}
 	defer api.stop()
-	post, err := start(drainPost, "", "-api", api.addr)
-	if err != nil {
-		return err
-	}
-	defer post.stop()
 	var ours, bare, seconds []float64
 	for round := range rounds {
 		took, cost, err := drainOnce(api, filepath.Join(dir, strconv.Itoa(round)), n, profile)
@@ -253,7 +251,7 @@ func drain(n, rounds int, profile string) error {
 			return err
 		}
 		ours, seconds = append(ours, cost), append(seconds, took.Seconds())
-		cost, err = postOnce(api, post, n)
+		cost, err = postOnce(api, n)
 		if err != nil {
 			return err
 		}
@@ -292,20 +290,23 @@ func drainOnce(api *process, dir string, n int, profile string) (took time.Durat
 		return 0, 0, fmt.Errorf("the server was up %v before the answers were due: the machine is too slow or too busy", left)
 	}
 	time.Sleep(time.Until(due.Add(-200 * time.Millisecond)))
-	return api.measure(s, n, func() error { return nil })
+	return api.measure(s, n, "begin", due)
 }
 
 // postOnce has the bare client post as many messages.
-func postOnce(api, post *process, n int) (cost float64, err error) {
-	_, cost, err = api.measure(post, n, func() error {
-		_, err := fmt.Fprintf(post.in, "post %d\n", n)
-		return err
-	})
+func postOnce(api *process, n int) (cost float64, err error) {
+	post, err := start(drainPost, "", "-api", api.addr)
+	if err != nil {
+		return 0, err
+	}
+	defer post.stop()
+	_, cost, err = api.measure(post, n, strconv.Itoa(n), time.Now())
 	return cost, err
 }
 
-// measure takes the processor time of s until the API has got n messages more.
-func (api *process) measure(s *process, n int, begin func() error) (took time.Duration, cost float64, err error) {
+// measure takes the processor time of s from when it is told to begin until the API has got n messages more. How
+// long that takes is reckoned from the time given.
+func (api *process) measure(s *process, n int, begin string, from time.Time) (took time.Duration, cost float64, err error) {
 	had, err := api.count()
 	if err != nil {
 		return 0, 0, err
@@ -314,24 +315,23 @@ func (api *process) measure(s *process, n int, begin func() error) (took time.Du
 	if err != nil {
 		return 0, 0, err
 	}
-	if err := begin(); err != nil {
+	if _, err := fmt.Fprintln(s.in, begin); err != nil {
 		return 0, 0, err
 	}
-	began := time.Now()
 	for {
 		time.Sleep(20 * time.Millisecond)
 		now, err := api.count()
 		if err != nil {
 			return 0, 0, err
 		}
+		took = time.Since(from)
 		if now-had >= n {
 			break
 		}
-		if time.Since(began) > 2*time.Minute {
+		if took > 2*time.Minute {
 			return 0, 0, fmt.Errorf("%d of %d messages were sent in two minutes", now-had, n)
 		}
 	}
-	took = time.Since(began)
 	time.Sleep(200 * time.Millisecond) // what is noted of the last ones
 	after, err := s.cpu()
 	return took, float64((after - before).Nanoseconds()) / float64(n) / 1000, err
@@ -362,37 +362,60 @@ func fillLate(path string, n int, due time.Time) error {
 	}
 	keyer := store.NewKeyer(inst.Salt)
 	first := time.Now().UTC().Truncate(time.Millisecond).Add(-time.Minute)
+	// The node that the server will be, as it is when the same process, or the one before, has taken the messages: a
+	// longer name would not have the room in the database that the row of a message has.
+	owner, err := s.Join(context.Background(), "echostr")
+	if err != nil {
+		return err
+	}
 	var ops []store.Op
 	for i := range n {
 		openID, received := lateUser(i), first.Add(time.Duration(i)*time.Millisecond)
 		ops = append(ops, store.Op{Turn: store.Turn{
 			Key:     keyer.Key([32]byte{byte(i), byte(i >> 8), byte(i >> 16), 2}, received.Unix(), received),
 			Account: "bench", OpenID: openID, OriginalID: "gh_866835093fea", MsgType: "text", Body: fmt.Sprintf("%330d", i),
-			CreateTime: received.Unix(), ReceivedAt: received, Pushes: []store.Push{{Number: 1, At: received, Got: store.GotSuccess}}, Seen: 1,
-			State: store.Answered, Attempt: 1, Owner: store.Node{ID: "before", Epoch: 1}, FinishedAt: received.Add(8 * time.Second), Delivery: store.Late, Due: due.UTC(),
-			Reply: string(echostr.AppendReply(nil, echostr.Text(answerText), echostr.Address{ToUserName: openID, FromUserName: "gh_866835093fea", CreateTime: received.Unix()})),
+			CreateTime: received.Unix(), ReceivedAt: received, Pushes: []store.Push{{Number: 1, At: received}}, Seen: 1,
+			State: store.Running, Attempt: 1, Owner: owner,
 		}})
-		if len(ops) == 1000 || i == n-1 {
-			if err := s.Claim(context.Background(), ops); err != nil {
-				return err
-			}
-			ops = nil
+		if len(ops) < 64 && i < n-1 {
+			continue
 		}
+		// As messages do that come in together: what the handlers return is saved where the messages are.
+		if err := s.Claim(context.Background(), ops); err != nil {
+			return err
+		}
+		for j := range ops {
+			t := &ops[j].Turn
+			to := echostr.Address{ToUserName: t.OpenID, FromUserName: t.OriginalID, CreateTime: t.CreateTime}
+			t.State, t.FinishedAt = store.Answered, t.ReceivedAt.Add(8*time.Second)
+			t.Reply = string(echostr.AppendReply(nil, echostr.Text(answerText), to))
+			t.Pushes = []store.Push{{Number: 1, At: t.ReceivedAt, Got: store.GotSuccess}}
+			t.Delivery, t.Due = store.Late, due.UTC()
+		}
+		if err := s.Save(context.Background(), ops); err != nil {
+			return err
+		}
+		for j := range ops {
+			if op := &ops[j]; !op.OK || op.Err != nil {
+				return fmt.Errorf("an answer was not stored: %v", op.Err)
+			}
+		}
+		ops = ops[:0]
 	}
-	return nil
+	return s.Leave(context.Background(), owner)
 }
 
 func lateUser(i int) string { return fmt.Sprintf("ogdotwSc_MmEEsJs9-ABZ1%06d", i) }
 
 // lateRole is what the program is for the drain, if it is something.
-func lateRole(name, api, config string) (run func() error, ok bool) {
+func lateRole(name, api, config, profile string) (run func() error, ok bool) {
 	switch name {
 	case drainAPI:
 		return serveAPI, true
 	case drainPost:
 		return func() error { return postFor(api) }, true
 	case drainServer:
-		return func() error { return serveDrain(config) }, true
+		return func() error { return serveDrain(config, profile) }, true
 	}
 	return nil, false
 }
@@ -430,7 +453,7 @@ func serveAPI() error {
 
 const benchToken = "69_benchTokenAsLongAsThoseOfWeChatWhichHaveMoreThanAHundredCharactersOfThisKindAndSometimesMuchMoreThanThat0123456789"
 
-// postFor posts as often as it is told to, 32 messages at a time.
+// postFor posts as many messages as it is told to, 32 at a time and each byte for byte what the server sends.
 func postFor(api string) error {
 	fmt.Println("ready")
 	t := http.DefaultTransport.(*http.Transport).Clone()
@@ -438,7 +461,7 @@ func postFor(api string) error {
 	client := http.Client{Transport: t, Timeout: 10 * time.Second}
 	target := "http://" + api + "/cgi-bin/message/custom/send?access_token=" + benchToken
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
-		n, err := strconv.Atoi(strings.TrimPrefix(in.Text(), "post "))
+		n, err := strconv.Atoi(in.Text())
 		if err != nil {
 			return err
 		}
@@ -448,7 +471,13 @@ func postFor(api string) error {
 			wg.Go(func() {
 				for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
 					body := `{"touser":"` + lateUser(i) + `","msgtype":"text","text":{"content":"` + answerText + `"}}`
-					r, err := client.Post(target, "application/json; charset=utf-8", strings.NewReader(body))
+					req, err := http.NewRequest(http.MethodPost, target, strings.NewReader(body))
+					if err != nil {
+						fmt.Fprintln(os.Stderr, err)
+						return
+					}
+					req.Header = http.Header{"User-Agent": {"echostr"}, "Accept": {"application/json, */*"}, "Content-Type": {"application/json; charset=utf-8"}}
+					r, err := client.Do(req)
 					if err != nil {
 						fmt.Fprintln(os.Stderr, err)
 						return
@@ -469,8 +498,9 @@ func postFor(api string) error {
 	return nil
 }
 
-// serveDrain is the whole server, as `echostr serve` runs it.
-func serveDrain(config string) error {
+// serveDrain is the whole server, as `echostr serve` runs it. A line has the profile begin: the start of the
+// server is not what is measured.
+func serveDrain(config, profile string) error {
 	cfg, err := server.Load(config, os.Environ())
 	if err != nil {
 		return err
@@ -482,9 +512,17 @@ func serveDrain(config string) error {
 	fmt.Println(srv.Addr())
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
+	endProfile := func() {}
 	go func() {
-		io.Copy(io.Discard, os.Stdin)
-		stop()
+		defer stop()
+		for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+			if end, err := startProfile(drainServer, profile); err != nil {
+				log.Print(err)
+			} else {
+				endProfile = end
+			}
+		}
+		endProfile()
 	}()
 	return srv.Run(ctx)
 }

@@ -125,12 +125,7 @@ func runAtExit() {
 // runServer serves on a free port, which it prints, until standard input ends.
 func runServer(name, profile, database, api, config string) error {
 	runtime.GOMAXPROCS(1)
-	if role, ok := lateRole(name, api, config); ok {
-		stop, err := startProfile(name, profile)
-		if err != nil {
-			return err
-		}
-		defer stop()
+	if role, ok := lateRole(name, api, config, profile); ok {
 		return role()
 	}
 	h, err := handler(name, database)
