@@ -113,11 +113,11 @@ type exchange struct {
 	method, path string
 	query        url.Values
 	contentType  string
-	open         func() (io.Reader, error) // the body from its beginning; nil: none
-	size         int64                     // of the body
-	slow         bool                      // moves a medium
-	base         *url.URL                  // instead of that of the client
-	out          any                       // what JSON is decoded into
+	open         func() (io.ReadCloser, error) // the body from its beginning; nil: none
+	size         int64                         // of the body
+	slow         bool                          // moves a medium
+	base         *url.URL                      // instead of that of the client
+	out          any                           // what JSON is decoded into
 	receive      func(*http.Response) (json bool, err error)
 
 	token string // of the last attempt
@@ -126,7 +126,9 @@ type exchange struct {
 func (x *exchange) setJSON(body []byte) {
 	x.contentType = "application/json; charset=utf-8"
 	x.size = int64(len(body))
-	x.open = func() (io.Reader, error) { return bytes.NewReader(body), nil }
+	// In no wrapper that net/http does not know: it sends the header in a packet of its own if the body may have
+	// to be waited for.
+	x.open = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 }
 
 // exchange makes the request. token is "" for calls without one.
@@ -192,14 +194,11 @@ func (c *Client) request(ctx context.Context, x *exchange, token string) (*http.
 			return nil, fmt.Errorf("%w: the file cannot be read again: %w", ErrInvalid, err)
 		}
 		req.Header.Set("Content-Type", x.contentType)
-		req.Body = &gate{r: body}
+		req.Body = body
 		req.ContentLength = x.size // WeChat does not take a body without its length
 		if !x.slow {
 			// For a connection that was closed before anything was written. A file is read once only.
-			req.GetBody = func() (io.ReadCloser, error) {
-				again, err := x.open()
-				return &gate{r: again}, err
-			}
+			req.GetBody = x.open
 		}
 	}
 	return req.WithContext(ctx), nil

@@ -128,9 +128,9 @@ func (x *exchange) setFile(field, name string, open func() (io.Reader, error), s
 	tail := "\r\n--" + boundary + "--\r\n"
 	x.contentType = "multipart/form-data; boundary=" + boundary
 	x.size = int64(len(head)) + size + int64(len(tail))
-	x.open = func() (io.Reader, error) {
+	x.open = func() (io.ReadCloser, error) {
 		file, err := open()
-		return io.MultiReader(strings.NewReader(head), file, strings.NewReader(tail)), err
+		return &gate{r: io.MultiReader(strings.NewReader(head), file, strings.NewReader(tail))}, err
 	}
 }
 

@@ -199,6 +199,41 @@ func TestConnectionClosedMeanwhile(t *testing.T) {
 	})
 }
 
+// countedConn counts writes, each of which is a system call and a packet on a real network.
+type countedConn struct {
+	net.Conn
+	writes *atomic.Int32
+}
+
+func (c countedConn) Write(b []byte) (int, error) {
+	c.writes.Add(1)
+	return c.Conn.Write(b)
+}
+
+// The header of a call goes out together with its body.
+func TestCallIsOneWrite(t *testing.T) {
+	t.Parallel()
+	transport, l := wire(t, weChatHandler(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		io.WriteString(w, `{"errcode":0}`)
+	}))
+	var writes atomic.Int32
+	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := l.DialContext(ctx, network, address)
+		return countedConn{conn, &writes}, err
+	}
+	c := newTestClient(t, transport, func(c *Config) { c.BaseURL = "http://api.test" })
+	const sends = 3
+	for range sends {
+		if err := c.Send(t.Context(), testOpenID, textReply("hi"), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := writes.Load(); n != 1+sends { // one for the token
+		t.Errorf("%d writes for a token and %d messages", n, sends)
+	}
+}
+
 // A transport that tells nothing may have sent everything.
 func TestOutcomeUntraced(t *testing.T) {
 	t.Parallel()
