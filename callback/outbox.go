@@ -593,13 +593,13 @@ func (o *outbox) unlock(u user) {
 	o.next(u, l)
 }
 
-// send carries out turn.Send: it sends the next part of a row's answer, in a goroutine of its own, and
+// send carries out turn.Send: it sends the next part of a row's answer, in another goroutine, and
 // steps Sent.
 func (f *flight) send() {
 	row := f.state.Row // what is sent is decided
 	p, ok := f.part(row)
 	f.sending = true
-	go func() {
+	f.s.workers.do(func() {
 		ev := turn.Event{Kind: turn.Sent, Self: row.Owner, Jitter: rand.Float64(), Told: p.told, More: p.more, Pages: p.pages}
 		res := Sending{Fate: SendDone}
 		switch {
@@ -616,8 +616,8 @@ func (f *flight) send() {
 		case SendUnknown:
 			f.s.cfg.Logger.LogAttrs(f.s.storeCtx, slog.LevelWarn, "nobody knows whether a late answer was sent", attrs...)
 		}
-		f.post(ev)
-	}()
+		f.postAndDrive(&job{ev: ev})
+	})
 }
 
 // part is the next part that the API sends of a row.
