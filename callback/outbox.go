@@ -327,8 +327,8 @@ func (o *outbox) keep(it *item, row *store.Turn) {
 	}
 }
 
-// sizeOf is about how much memory a row takes.
-func sizeOf(row *store.Turn) int { return len(row.Body) + len(row.Reply) + 1024 }
+// sizeOf is about how much memory a row takes: its long texts, the struct itself and what else that points to.
+func sizeOf(row *store.Turn) int { return len(row.Body) + len(row.Reply) + 640 }
 
 func (o *outbox) lane(u user) *lane {
 	l := o.users[u]
