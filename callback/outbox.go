@@ -57,6 +57,8 @@ type item struct {
 	unread   bool // an answer that may be put ahead of the next one
 	posted   bool // its flight has been told, and has not answered yet
 	going    bool // it is being sent
+	answered bool // the API has said what has become of it, which is not saved yet
+	counts   bool // it is one of the account's that are going
 	queue    *itemHeap
 	index    int // in the queue, or -1
 }
@@ -72,7 +74,7 @@ type lane struct {
 // lateQueue is what the outbox knows of an account. The outbox's mu guards it.
 type lateQueue struct {
 	late  itemHeap // the first of each user that the API is to send
-	going int      // how many are being sent
+	going int      // how many are being sent whose outcome is not known
 }
 
 // Bounds of the outbox.
@@ -302,7 +304,7 @@ func (o *outbox) take(a *account, row *store.Turn) {
 		o.items[row.Key] = it
 		it.lane.items = append(it.lane.items, it)
 	}
-	it.due, it.delivery, it.code, it.onItsWay = row.Due, row.Delivery, row.Code, turn.OnItsWay(row)
+	it.due, it.delivery, it.code, it.onItsWay, it.answered = row.Due, row.Delivery, row.Code, turn.OnItsWay(row), false
 	o.keep(it, row)
 	it.clamp(o.s.clock.now())
 	if it.since = row.FinishedAt; it.since.IsZero() {
@@ -366,13 +368,12 @@ func (o *outbox) arrange(it *item) {
 	switch going := late && (it.delivery == store.Sending || it.posted); {
 	case going && !it.going:
 		it.going = true
-		it.account.outbox.going++
 		l.busy++
 	case !going && it.going:
 		it.going = false
-		it.account.outbox.going--
 		l.free()
 	}
+	o.count(it)
 	if !isDue {
 		delete(o.items, it.key)
 		o.keep(it, new(store.Turn))
@@ -380,6 +381,30 @@ func (o *outbox) arrange(it *item) {
 	}
 	o.enqueue(it)
 	o.next(it.user, l)
+}
+
+// count keeps the account's number of what is going.
+func (o *outbox) count(it *item) {
+	counts := it.going && !it.answered
+	switch {
+	case counts && !it.counts:
+		it.account.outbox.going++
+	case !counts && it.counts:
+		it.account.outbox.going--
+	}
+	it.counts = counts
+}
+
+// answered says that the API has answered for a turn. While that is being saved the account's next message may go,
+// to another user; so the saves of many share a commit.
+func (o *outbox) answered(key store.Key) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if it := o.items[key]; it != nil {
+		it.answered = true
+		o.count(it)
+		o.stir()
+	}
 }
 
 // next lets the first answer of a user go, if nothing is being sent to him.
@@ -608,6 +633,7 @@ func (f *flight) send() {
 		case ok:
 			res = f.account.send(f.s, row.OpenID, p.reply)
 		}
+		f.s.outbox.answered(f.key)
 		ev.Fate, ev.Reason, ev.After = fateOf(res.Fate), shorten(res.Reason), min(res.After, maxAfter)
 		attrs := []slog.Attr{slog.String(keyAccount, f.account.Name), slog.String(keyTurn, f.key.String()), slog.String(keyReason, ev.Reason)}
 		switch res.Fate {

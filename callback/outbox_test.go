@@ -129,6 +129,40 @@ func TestOutboxOrder(t *testing.T) {
 	})
 }
 
+// What the API has said of a message may take its time to be saved: meanwhile the next one of another user goes, and
+// still no more than 32 are on their way.
+func TestOutboxGoesOnWhileItSaves(t *testing.T) {
+	t.Parallel()
+	in2026(t, func(t *testing.T) {
+		a := patient(callback.Plain, new(bot))
+		api := newDownAPI(&a)
+		api.slow.Store(int64(time.Second))
+		st := &faulty{Store: memory.New(memory.Config{})}
+		server := start(t, callback.Config{Accounts: []callback.Account{a}, Store: st})
+		const users = 96
+		var all sync.WaitGroup
+		for u := range users {
+			all.Go(func() { tell(t, server, a, fmt.Sprint("oUser", u), "20s") })
+		}
+		all.Wait()
+		st.slowDown(time.Second)
+		time.Sleep(time.Minute)
+		sent := api.all()
+		if len(sent) != users {
+			t.Fatalf("%d of %d were sent", len(sent), users)
+		}
+		// Thrice 32, each of them a second to be marked and a second on its way.
+		if took := sent[users-1].at.Sub(sent[0].at); took != 4*time.Second {
+			t.Errorf("the last one was sent %v after the first, want 4 s", took)
+		}
+		api.mu.Lock()
+		defer api.mu.Unlock()
+		if api.most != 32 {
+			t.Errorf("%d messages were on their way at the same time, want 32", api.most)
+		}
+	})
+}
+
 // While the API is down, a message is tried again after pauses that grow to five minutes, and one for the
 // account at a time. Answers on pushes are not affected. When it is back, all go out.
 func TestOutboxBacksOff(t *testing.T) {
