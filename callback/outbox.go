@@ -621,29 +621,33 @@ func (o *outbox) unlock(u user) {
 // send carries out turn.Send: it sends the next part of a row's answer, in another goroutine, and
 // steps Sent.
 func (f *flight) send() {
-	row := f.state.Row // what is sent is decided
-	p, ok := f.part(row)
+	p, ok := f.part(f.state.Row) // what is sent is decided
+	owner, openID := f.state.Row.Owner, f.state.Row.OpenID
 	f.sending = true
 	f.s.workers.do(func() {
-		ev := turn.Event{Kind: turn.Sent, Self: row.Owner, Jitter: rand.Float64(), Told: p.told, More: p.more, Pages: p.pages}
+		ev := turn.Event{Kind: turn.Sent, Self: owner, Jitter: rand.Float64(), Told: p.told, More: p.more, Pages: p.pages}
 		res := Sending{Fate: SendDone}
 		switch {
-		case !f.s.node.holds(row.Owner):
+		case !f.s.node.holds(owner):
 			res = Sending{Fate: SendLater, Reason: errLease.Error()}
 		case ok:
-			res = f.account.send(f.s, row.OpenID, p.reply)
+			res = f.account.send(f.s, openID, p.reply)
 		}
 		f.s.outbox.answered(f.key)
 		ev.Fate, ev.Reason, ev.After = fateOf(res.Fate), shorten(res.Reason), min(res.After, maxAfter)
-		attrs := []slog.Attr{slog.String(keyAccount, f.account.Name), slog.String(keyTurn, f.key.String()), slog.String(keyReason, ev.Reason)}
 		switch res.Fate {
 		case SendRefused, SendGone:
-			f.s.cfg.Logger.LogAttrs(f.s.storeCtx, slog.LevelWarn, "WeChat does not take a late answer", attrs...)
+			f.warn("WeChat does not take a late answer", ev.Reason)
 		case SendUnknown:
-			f.s.cfg.Logger.LogAttrs(f.s.storeCtx, slog.LevelWarn, "nobody knows whether a late answer was sent", attrs...)
+			f.warn("nobody knows whether a late answer was sent", ev.Reason)
 		}
 		f.postAndDrive(&job{ev: ev})
 	})
+}
+
+// warn logs what has become of a message that was sent.
+func (f *flight) warn(what, reason string) {
+	f.s.cfg.Logger.Warn(what, slog.String(keyAccount, f.account.Name), slog.String(keyTurn, f.key.String()), slog.String(keyReason, reason))
 }
 
 // part is the next part that the API sends of a row.
