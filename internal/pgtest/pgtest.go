@@ -1,4 +1,4 @@
-// Package pgtest gives tests a PostgreSQL of their own.
+// Package pgtest gives tests, and the fault harness, a PostgreSQL of their own.
 //
 // The first test of a process that asks for a database makes a cluster in a temporary directory,
 // on a Unix socket that only this user can reach, and every test gets a new schema in it. A
@@ -63,6 +63,23 @@ type Server struct {
 	}
 }
 
+// Missing says what keeps this machine from running a cluster, and how to change that; "" if nothing does.
+func Missing() string {
+	if _, err := find(); err != nil {
+		return missing
+	}
+	return ""
+}
+
+// Start starts a cluster for a program that is no test. The watchdog ends it with the program; Close does so before.
+func Start() (*Server, error) { return start("") }
+
+// Close ends the server and removes its data. Call it once.
+func (s *Server) Close() error {
+	s.watchdog.end.Close()
+	return s.watchdog.Wait()
+}
+
 // NewServer starts a cluster for one test. It is stopped when the test has ended.
 func NewServer(t testing.TB) *Server {
 	t.Helper()
@@ -76,8 +93,7 @@ func NewServer(t testing.TB) *Server {
 		t.Fatalf("PostgreSQL does not start: %v", err)
 	}
 	t.Cleanup(func() {
-		s.watchdog.end.Close()
-		if err := s.watchdog.Wait(); err != nil {
+		if err := s.Close(); err != nil {
 			t.Errorf("the watchdog of PostgreSQL: %v", err)
 		}
 	})
@@ -87,21 +103,38 @@ func NewServer(t testing.TB) *Server {
 // DSN is like the function DSN, in this cluster.
 func (s *Server) DSN(t testing.TB) string {
 	t.Helper()
-	return schema(t, "postgres:///postgres?user=echostr&host="+url.QueryEscape(s.home))
+	return schema(t, s.address())
 }
 
-// Stop ends the server at once, as a crash does: what was not flushed is lost.
+// Schema is DSN for a program that is no test. Nobody drops the schema before the server is closed.
+func (s *Server) Schema() (dsn string, err error) {
+	dsn, _, err = makeSchema(s.address())
+	return dsn, err
+}
+
+func (s *Server) address() string {
+	return "postgres:///postgres?user=echostr&host=" + url.QueryEscape(s.home)
+}
+
+// Crash ends the server at once, as a crash does: what was not flushed is lost. Recover starts it again and waits until
+// it takes connections.
+func (s *Server) Crash() error { return s.control("-m", "immediate", "-w", "stop") }
+
+// Recover starts a stopped server.
+func (s *Server) Recover() error { return s.start() }
+
+// Stop is Crash for a test.
 func (s *Server) Stop(t testing.TB) {
 	t.Helper()
-	if err := s.control("-m", "immediate", "-w", "stop"); err != nil {
+	if err := s.Crash(); err != nil {
 		t.Errorf("PostgreSQL does not stop: %v", err)
 	}
 }
 
-// Start starts a stopped server and waits until it takes connections.
+// Start is Recover for a test.
 func (s *Server) Start(t testing.TB) {
 	t.Helper()
-	if err := s.start(); err != nil {
+	if err := s.Recover(); err != nil {
 		t.Fatalf("PostgreSQL does not start: %v", err)
 	}
 }
@@ -119,9 +152,24 @@ func (s *Server) control(args ...string) error {
 	return s.tools.run(s.home, s.tools.pgCtl, append([]string{"-D", s.dir, "-s"}, args...)...)
 }
 
-// schema makes an empty schema in the database with an address, and returns the address of both.
+// schema is makeSchema for a test, which drops it in the end.
 func schema(t testing.TB, address string) string {
 	t.Helper()
+	dsn, drop, err := makeSchema(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := drop(); err != nil && os.Getenv("ECHOSTR_TEST_POSTGRES") != "" {
+			t.Errorf("a schema cannot be dropped: %v", err) // a cluster of ours may have been stopped by the test
+		}
+	})
+	return dsn
+}
+
+// makeSchema makes an empty schema in the database with an address, and returns the address of both, and
+// what drops it.
+func makeSchema(address string) (dsn string, drop func() error, err error) {
 	name := "echostr_" + strings.ToLower(rand.Text()[:12])
 	do := func(statement string) error {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -134,28 +182,23 @@ func schema(t testing.TB, address string) string {
 		_, err = conn.Exec(ctx, statement)
 		return err
 	}
-	if err := do("CREATE SCHEMA " + name); err != nil {
-		t.Fatalf("no schema can be made: %v", err)
-	}
 	u, err := url.Parse(address)
 	if err != nil {
-		t.Fatal("ECHOSTR_TEST_POSTGRES is no address like postgres://user:password@host:5432/name")
+		return "", nil, errors.New("ECHOSTR_TEST_POSTGRES is no address like postgres://user:password@host:5432/name")
 	}
-	t.Cleanup(func() {
-		if err := do("DROP SCHEMA " + name + " CASCADE"); err != nil && os.Getenv("ECHOSTR_TEST_POSTGRES") != "" {
-			t.Errorf("a schema cannot be dropped: %v", err) // a cluster of ours may have been stopped by the test
-		}
-	})
+	if err := do("CREATE SCHEMA " + name); err != nil {
+		return "", nil, fmt.Errorf("no schema can be made: %w", err)
+	}
 	q := u.Query()
 	q.Set("search_path", name)
 	u.RawQuery = q.Encode()
-	return u.String()
+	return u.String(), func() error { return do("DROP SCHEMA " + name + " CASCADE") }, nil
 }
 
 // need skips the test where the programs are missing, unless they are required.
 func need(t testing.TB) {
 	t.Helper()
-	if _, err := find(); err == nil {
+	if Missing() == "" {
 		return
 	}
 	if slices.Contains(strings.Split(os.Getenv("ECHOSTR_TEST_REQUIRE"), ","), "postgres") {
