@@ -26,6 +26,11 @@ const (
 	assumeAfter = 14 * time.Second
 	// apiWindow is how long after a message WeChat's API may be called for it: I10.
 	apiWindow = 48 * time.Hour
+	// A lease of 15 s is renewed every 5 s, and given up by its owner when that has failed for 10 s. So after the
+	// last renewal that may have worked another process waits for leaseLeast at least, and the owner for leaseGivenUp,
+	// with a second for what was on its way.
+	leaseLeast   = 9 * time.Second
+	leaseGivenUp = 4 * time.Second
 )
 
 // What a process may have more of after work than before, idle both times: I12. The
@@ -78,21 +83,7 @@ type Counts struct {
 
 // Check compares the evidence and returns what does not fit, and the counts.
 func Check(e *Evidence) ([]Violation, Counts) {
-	c := checker{
-		e: e, rows: make(map[string][]*Row), keys: make(map[string]*Row), starts: make(map[string][]Mark),
-		known: make(map[string]*Message), receipts: make(map[string][]receipt), again: make(map[string][]time.Time),
-	}
-	for _, m := range e.Messages {
-		c.known[m.ID] = m
-	}
-	for _, s := range e.Starts {
-		c.starts[s.ID] = append(c.starts[s.ID], s)
-	}
-	for i := range e.Rows {
-		r := &e.Rows[i]
-		c.rows[r.ID], c.keys[r.Key] = append(c.rows[r.ID], r), r
-	}
-	c.receive()
+	c := newChecker(e)
 	for _, m := range e.Messages {
 		c.message(m)
 	}
@@ -103,16 +94,63 @@ func Check(e *Evidence) ([]Violation, Counts) {
 	return c.list, c.counts
 }
 
+// unaccepted says of some of the messages that WeChat has given up without any 200 what is known about them.
+func unaccepted(e *Evidence) (list []string) {
+	c := newChecker(e)
+	for _, m := range e.Messages {
+		if !m.Forged && !m.Stopped && !m.Acked() && len(list) < showViolations {
+			list = append(list, fmt.Sprintf("%s (%s, %s) %s", m.ID, m.Do, m.Account, c.facts(m)))
+		}
+	}
+	return list
+}
+
+func newChecker(e *Evidence) *checker {
+	c := &checker{
+		e: e, rows: make(map[string][]*Row), keys: make(map[string]*Row), starts: make(map[string][]Mark),
+		known: make(map[string]*Message), receipts: make(map[string][]receipt), again: make(map[string][]time.Time),
+		ends: make(map[Mark]time.Time),
+	}
+	for _, m := range e.Messages {
+		c.known[m.ID] = m
+	}
+	for _, s := range e.Starts {
+		c.starts[s.ID] = append(c.starts[s.ID], s)
+	}
+	begun := make(map[startOf]Mark)
+	for _, s := range e.Starts {
+		begun[startOf{s.ID, s.Attempt, s.PID}] = s
+	}
+	for _, end := range e.Ends {
+		if s, ok := begun[startOf{end.ID, end.Attempt, end.PID}]; ok {
+			c.ends[s] = end.At
+		}
+	}
+	for i := range e.Rows {
+		r := &e.Rows[i]
+		c.rows[r.ID], c.keys[r.Key] = append(c.rows[r.ID], r), r
+	}
+	c.receive()
+	return c
+}
+
 type checker struct {
 	e        *Evidence
 	known    map[string]*Message
 	rows     map[string][]*Row
 	keys     map[string]*Row
 	starts   map[string][]Mark
+	ends     map[Mark]time.Time // of the handler, by its start
 	receipts map[string][]receipt
 	again    map[string][]time.Time // when the user asked for what he had been given before
 	list     []Violation
 	counts   Counts
+}
+
+// startOf is what a start and its end have in common.
+type startOf struct {
+	id           string
+	attempt, pid int
 }
 
 // row is the row of a message, or nil.
@@ -143,6 +181,9 @@ func (c *checker) facts(m *Message) string {
 			got = fmt.Sprint(p.Status)
 		}
 		fmt.Fprintf(&b, " [%s +%dms %s", at(p.Start), p.Took.Milliseconds(), got)
+		if p.Node > 0 {
+			fmt.Fprintf(&b, " node %d", p.Node)
+		}
 		for _, s := range []string{p.Problem, p.Reply} {
 			if s != "" {
 				fmt.Fprintf(&b, " %q", s)
@@ -307,6 +348,8 @@ func (c *checker) started(m *Message) {
 			bad("the stored reply is that of a start without witness")
 		case from.Attempt != row.Attempt:
 			bad("the stored reply is that of attempt %d, and attempt %d was the newest", from.Attempt, row.Attempt)
+		case len(starts) > 0 && from.Attempt < starts[len(starts)-1].Attempt && !c.e.Pure:
+			bad("the stored reply is that of attempt %d, and attempt %d had been started", from.Attempt, starts[len(starts)-1].Attempt)
 		}
 	}
 	if len(starts) == 0 && c.endedByHandler(m, row) {
@@ -324,14 +367,22 @@ func (c *checker) endedByHandler(m *Message, row *Row) bool {
 }
 
 // startedAgain says whether a further start is explained: the process of the one
-// before has died, and that start was marked in the store.
+// before has died, or has lost its lease, and that start was marked in the store.
 func (c *checker) startedAgain(bad func(string, ...any), before, again Mark) {
-	if again.PID == before.PID {
+	lost := c.leaseLost(before, again)
+	if again.PID == before.PID && !lost {
 		bad("started twice in one process")
 		return
 	}
 	if again.Attempt <= before.Attempt && !c.e.Pure {
 		bad("started again as attempt %d after attempt %d", again.Attempt, before.Attempt)
+	}
+	if lost {
+		// Which is no reason to run on: P3.
+		if end, ok := c.ends[before]; ok && end.After(again.At) {
+			bad("attempt %d ran until %s, after attempt %d had begun", before.Attempt, end.Format("05.000000"), again.Attempt)
+		}
+		return
 	}
 	var life *Life // the youngest, since numbers of processes come again
 	for i := range c.e.Lives {
@@ -346,6 +397,18 @@ func (c *checker) startedAgain(bad func(string, ...any), before, again Mark) {
 	if life.Ended.IsZero() || life.Ended.After(again.At) {
 		bad("started again while the process %d of the start before was alive", before.PID)
 	}
+}
+
+// leaseLost reports whether the process of a start may have lost its lease before the next one, since it could not
+// reach the store for so long. It then begins again by itself sooner than another process may.
+func (c *checker) leaseLost(before, again Mark) bool {
+	least := leaseLeast
+	if again.PID == before.PID {
+		least = leaseGivenUp
+	}
+	return slices.ContainsFunc(c.e.Cuts, func(cut Cut) bool {
+		return (cut.PID == 0 || cut.PID == before.PID) && cut.To.After(before.At) && !again.At.Before(cut.From.Add(least))
+	})
 }
 
 // answers holds I4, and the part of I6 that is about what was answered.

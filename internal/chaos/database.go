@@ -9,16 +9,18 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	_ "modernc.org/sqlite" // integrity_check without our own code
 
 	"github.com/echostr/echostr/store"
+	"github.com/echostr/echostr/store/postgres"
 	"github.com/echostr/echostr/store/sqlite"
 )
 
 // readRows reads all turns that were received from since on, a slice of time at a
 // time, since a list has a limit.
-func readRows(ctx context.Context, path string, since time.Time) ([]Row, error) {
-	r, err := sqlite.OpenReader(ctx, path)
+func readRows(ctx context.Context, database string, since time.Time) ([]Row, error) {
+	r, err := openReader(ctx, database)
 	if err != nil {
 		return nil, fmt.Errorf("read the database: %w", err)
 	}
@@ -36,6 +38,22 @@ func readRows(ctx context.Context, path string, since time.Time) ([]Row, error) 
 	}
 	return rows, nil
 }
+
+// reader looks into a database.
+type reader interface {
+	List(ctx context.Context, f store.Filter) ([]store.Turn, error)
+	Close() error
+}
+
+// openReader opens a database of PostgreSQL by its address, or one of SQLite by its path.
+func openReader(ctx context.Context, database string) (reader, error) {
+	if isPostgres(database) {
+		return postgres.OpenReader(ctx, database)
+	}
+	return sqlite.OpenReader(ctx, database)
+}
+
+func isPostgres(database string) bool { return strings.HasPrefix(database, "postgres:") }
 
 // rowOf takes from a turn what the checker looks at. What message it is stands in the
 // body, which is read by a pattern and not by the server's code.
@@ -77,9 +95,12 @@ func element(document, name string) string {
 	return ""
 }
 
-// integrity is what PRAGMA integrity_check says, in one string: "ok", if all is well.
-func integrity(ctx context.Context, path string) (string, error) {
-	db, err := sql.Open("sqlite", "file:"+path+"?mode=ro&_pragma=busy_timeout(10000)")
+// integrity is what PRAGMA integrity_check, or PostgreSQL's amcheck, says, in one string: "ok", if all is well.
+func integrity(ctx context.Context, database string) (string, error) {
+	if isPostgres(database) {
+		return postgresIntegrity(ctx, database)
+	}
+	db, err := sql.Open("sqlite", "file:"+database+"?mode=ro&_pragma=busy_timeout(10000)")
 	if err != nil {
 		return "", err
 	}
@@ -98,4 +119,34 @@ func integrity(ctx context.Context, path string) (string, error) {
 		all = append(all, line)
 	}
 	return strings.Join(all, "; "), rows.Err()
+}
+
+// postgresIntegrity has amcheck compare every table of the schema with its pages, and every index with its table.
+func postgresIntegrity(ctx context.Context, dsn string) (string, error) {
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, `CREATE EXTENSION IF NOT EXISTS amcheck WITH SCHEMA pg_catalog`); err != nil {
+		return "", fmt.Errorf("amcheck: %w", err)
+	}
+	rows, err := conn.Query(ctx, `SELECT format('%s: %s', c.relname, v.msg) FROM pg_class c, verify_heapam(c.oid) v
+		WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r'`)
+	if err != nil {
+		return "", fmt.Errorf("amcheck: %w", err)
+	}
+	bad, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return "", fmt.Errorf("amcheck: %w", err)
+	}
+	_, err = conn.Exec(ctx, `SELECT bt_index_check(c.oid, true) FROM pg_class c JOIN pg_index i ON i.indexrelid = c.oid JOIN pg_am a ON a.oid = c.relam
+		WHERE c.relnamespace = current_schema()::regnamespace AND a.amname = 'btree' AND c.relpersistence = 'p' AND i.indisready AND i.indisvalid`)
+	if err != nil {
+		bad = append(bad, err.Error())
+	}
+	if len(bad) > 0 {
+		return strings.Join(bad[:min(5, len(bad))], "; "), nil
+	}
+	return "ok", nil
 }

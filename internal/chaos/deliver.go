@@ -109,7 +109,7 @@ func (c *checker) deliveries(m *Message) {
 	got := c.receipts[m.ID]
 	slices.SortStableFunc(got, func(a, b receipt) int { return a.at.Compare(b.at) })
 	ambiguous, twice := 0, 0
-	var blamed []int // deaths: each explains one
+	var blamed []int // deaths, and times without the store: each explains one
 	for i := range got {
 		asked := 0
 		for _, at := range c.again[m.ID] {
@@ -142,7 +142,8 @@ func (c *checker) deliveries(m *Message) {
 	}
 }
 
-// deathOf finds a death by which the bot cannot know that the user has got it, other than those; -1 if there is none.
+// deathOf finds a death by which the bot cannot know that the user has got it, or a time without the store, in which it
+// can tell nobody, other than those; -1 if there is none.
 func (c *checker) deathOf(r *receipt, but []int) int {
 	until := r.told.Add(noteTime)
 	if !c.e.Timely {
@@ -152,6 +153,11 @@ func (c *checker) deathOf(r *receipt, but []int) int {
 		l := &c.e.Lives[i]
 		if !l.Ended.IsZero() && !l.Clean && l.Started.Before(r.told) && l.Ended.After(r.begun) && l.Ended.Before(until) && !slices.Contains(but, i) {
 			return i
+		}
+	}
+	for i := range c.e.Cuts {
+		if cut, n := &c.e.Cuts[i], len(c.e.Lives)+i; cut.From.Before(until) && cut.To.After(r.begun) && !slices.Contains(but, n) {
+			return n
 		}
 	}
 	return -1

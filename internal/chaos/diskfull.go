@@ -73,7 +73,7 @@ func diskFull(ctx context.Context, r *run, o fullOptions) error {
 	if err := pause(ctx, o.For); err != nil {
 		return err
 	}
-	if err := r.calm(ctx, p, w, stop); err != nil {
+	if err := r.calm(ctx, w, stop, p); err != nil {
 		return err
 	}
 	r.say("in the end there are %d bytes of room", freeSpace(folder))

@@ -13,6 +13,8 @@ type Evidence struct {
 	Starts, Ends []Mark
 	// Lives are the processes of the bot, in the order of time.
 	Lives []Life
+	// Cuts are the times at which processes were without their store, though they lived.
+	Cuts []Cut
 
 	// Stored says that there is a database, so that Rows is what is in it.
 	Stored bool
@@ -61,6 +63,8 @@ type Push struct {
 	Took  time.Duration
 	// Repeat says that WeChat sent a message again that had been answered.
 	Repeat bool
+	// Node is the one that it went to, from 1; 0 if there is one only, or nobody took the connection.
+	Node int
 	// Status is that of a complete answer, and 0 if there was none: the push was
 	// refused, broken off or cut, as Failure says.
 	Status  int
@@ -108,6 +112,14 @@ type Life struct {
 	// Clean says that it was told to stop and has; else it was killed.
 	Clean bool
 	Exit  int // exit code; -1 after a signal
+	Node  int // from 1; 0 if there is one only
+}
+
+// Cut is a time at which processes could not reach the store, or did not hear what it said. They may have
+// lost their lease on it.
+type Cut struct {
+	PID      int // 0: every process
+	From, To time.Time
 }
 
 // Row is a turn in the database.

@@ -107,7 +107,7 @@ func failSync(ctx context.Context, r *run, o failOptions) error {
 	if err := p.waitReady(20 * time.Second); err != nil {
 		return fmt.Errorf("after a failed flush: %w:\n%s", err, tail(r.botLog.Name(), 20))
 	}
-	if err := r.calm(ctx, p, w, func() {}); err != nil { // each process had its own load
+	if err := r.calm(ctx, w, func() {}, p); err != nil { // each process had its own load
 		return err
 	}
 	r.report.figure("k_max", last)

@@ -67,11 +67,11 @@ func killLoop(ctx context.Context, r *run, o killOptions) error {
 	if err := pause(ctx, 500*time.Millisecond); err != nil {
 		return err
 	}
-	if err := r.calm(ctx, p, w, stop); err != nil {
+	if err := r.calm(ctx, w, stop, p); err != nil {
 		return err
 	}
 	if !o.Fast {
-		if err := r.fetchAll(ctx, p, w); err != nil {
+		if err := r.fetchAll(ctx, r.database, w, p); err != nil {
 			return err
 		}
 	}
@@ -152,14 +152,16 @@ func (r *run) killOnce(ctx context.Context, p *process, w *wechat, life time.Dur
 }
 
 // calm ends the load and waits until every message has come to its end.
-func (r *run) calm(ctx context.Context, p *process, w *wechat, stop func()) error {
+func (r *run) calm(ctx context.Context, w *wechat, stop func(), all ...*process) error {
 	stop()
 	if err := w.settle(settleTime); err != nil {
 		return err
 	}
-	if err := p.quiet(ctx, 30*time.Second); err != nil {
-		r.report.broke("%v", err) // and what is there is checked all the same
-		return nil
+	for _, p := range all {
+		if err := p.quiet(ctx, 30*time.Second); err != nil {
+			r.broke("%v", err) // and what is there is checked all the same
+			return nil
+		}
 	}
 	r.say("all messages have come to their end")
 	return nil
@@ -167,14 +169,14 @@ func (r *run) calm(ctx context.Context, p *process, w *wechat, stop func()) erro
 
 // fetchAll has the users fetch what is kept for them, so that the end tells what nobody can get. The API is well
 // again, but for those to whom it sends nothing.
-func (r *run) fetchAll(ctx context.Context, p *process, w *wechat) error {
+func (r *run) fetchAll(ctx context.Context, database string, w *wechat, all ...*process) error {
 	if r.opts.Memory {
 		return nil
 	}
 	r.api.sick.Store(&faults{refuse: apiFaults.refuse})
 	const rounds = 3
 	for round := 1; ; round++ {
-		rows, err := r.settledRows(ctx)
+		rows, err := r.settledRows(ctx, database)
 		if err != nil {
 			return err
 		}
@@ -184,14 +186,16 @@ func (r *run) fetchAll(ctx context.Context, p *process, w *wechat) error {
 		case kept == 0:
 			return nil
 		case round > rounds:
-			r.report.broke("%d answers are kept for users who have asked for them %d times", kept, rounds)
+			r.broke("%d answers are kept for users who have asked for them %d times", kept, rounds)
 			return nil
 		}
 		if err := w.settle(settleTime); err != nil {
 			return err
 		}
-		if err := p.quiet(ctx, 30*time.Second); err != nil {
-			return err
+		for _, p := range all {
+			if err := p.quiet(ctx, 30*time.Second); err != nil {
+				return err
+			}
 		}
 	}
 }
@@ -214,7 +218,7 @@ func (r *run) conclude(ctx context.Context, p *process, w *wechat, more func(*Ev
 
 // finish is conclude without looking for leaks.
 func (r *run) finish(ctx context.Context, p *process, w *wechat, more func(*Evidence)) error {
-	e, err := r.evidence(ctx, w)
+	e, err := r.evidence(ctx, source{r.database, w})
 	if err != nil {
 		return err
 	}

@@ -5,14 +5,17 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+
+	"github.com/echostr/echostr/internal/pgtest"
 )
 
 // What a scenario may need. ECHOSTR_TEST_REQUIRE lists these names, with commas.
 const (
-	needRoot   = "root"
-	needLoop   = "loop"
-	needMkfs   = "mkfs.ext4"
-	needStrace = "strace"
+	needRoot     = "root"
+	needLoop     = "loop"
+	needMkfs     = "mkfs.ext4"
+	needStrace   = "strace"
+	needPostgres = "postgres"
 )
 
 // missing says how a need is not met, and how to meet it; empty if it is.
@@ -26,6 +29,8 @@ func missing(need string) string {
 		if _, err := os.Stat("/dev/loop-control"); err != nil {
 			return "loop devices are missing: /dev/loop-control is not there; load the kernel module loop"
 		}
+	case needPostgres:
+		return pgtest.Missing()
 	case needMkfs, needStrace:
 		if _, err := exec.LookPath(need); err != nil {
 			return need + " is missing: apt-get install " + map[string]string{needMkfs: "e2fsprogs", needStrace: "strace"}[need]

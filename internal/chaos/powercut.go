@@ -51,7 +51,7 @@ func powerCut(ctx context.Context, r *run, o cutOptions) error {
 		}
 		recoveries = append(recoveries, p.life.Ready.Sub(p.life.Started))
 		if n > 0 {
-			if err := r.checkIntegrity(ctx); err != nil {
+			if err := r.checkIntegrity(ctx, r.database); err != nil {
 				return err
 			}
 		}
@@ -75,7 +75,7 @@ func powerCut(ctx context.Context, r *run, o cutOptions) error {
 			r.say("%d of %d cuts, %d messages answered, %d under way", n+1, o.Cuts, w.acked.Load(), w.under.Load())
 		}
 	}
-	if err := r.calm(ctx, p, w, func() {}); err != nil { // each cut has ended its load
+	if err := r.calm(ctx, w, func() {}, p); err != nil { // each cut has ended its load
 		return err
 	}
 	r.report.figure("cuts", len(cuts))

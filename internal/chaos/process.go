@@ -33,6 +33,8 @@ type startOptions struct {
 	socket *os.File // a listening socket to inherit
 	pure   bool
 	wait   time.Duration // for the lock of the database
+	config string        // Defaults to the run's.
+	node   int           // from 1, if there are several
 }
 
 // start starts the bot and returns at once.
@@ -43,8 +45,11 @@ func (r *run) start(o startOptions) (*process, error) {
 		// known before there is one.
 		args = append(args, "/bin/sh", "-c", `LISTEN_PID=$$ exec "$0" "$@"`)
 	}
+	if o.config == "" {
+		o.config = r.configFile
+	}
 	args = append(args, r.opts.Bot...)
-	args = append(args, "-config", r.configFile, "-witness", r.witnessFile, "-wait-lock", o.wait.String())
+	args = append(args, "-config", o.config, "-witness", r.witnessFile, "-wait-lock", o.wait.String())
 	if o.pure {
 		args = append(args, "-pure")
 	}
@@ -62,7 +67,7 @@ func (r *run) start(o startOptions) (*process, error) {
 		return nil, err
 	}
 	p.cmd.Stdout = in
-	p.life.Started = time.Now()
+	p.life.Started, p.life.Node = time.Now(), o.node
 	if err := p.cmd.Start(); err != nil {
 		in.Close()
 		out.Close()

@@ -72,21 +72,13 @@ func restart(ctx context.Context, r *run, o restartOptions) error {
 	if err := pause(ctx, 500*time.Millisecond); err != nil {
 		return err
 	}
-	if err := r.calm(ctx, p, w, stop); err != nil {
+	if err := r.calm(ctx, w, stop, p); err != nil {
 		return err
 	}
 	r.report.figure("sigterm_to_next_ready_ms", percentiles(handovers))
 	err = r.conclude(ctx, p, w, func(e *Evidence) {
 		e.Timely = true
-		refused := 0
-		for _, m := range e.Messages {
-			for i := range m.Pushes {
-				if m.Pushes[i].Failure == failureRefused || m.Pushes[i].Failure == failureReset {
-					refused++
-				}
-			}
-		}
-		r.report.figure("pushes_refused_or_broken", refused)
+		r.report.figure("pushes_refused_or_broken", brokenPushes(e))
 	})
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -57,17 +58,18 @@ type run struct {
 	wanted      bool   // violations are: the bot is a mutant
 	api         *api
 	seen        seen // by the users
-	stuck       int  // rows whose answers are on their way for ever, as it seems
 
 	mu        sync.Mutex
+	stuck     map[string]int // by database: rows whose answers are on their way for ever, as it seems
 	processes []*process
+	cutOff    []Cut
 	cleanup   []func() error // in reverse order
 	integrity []string
 }
 
 // newRun makes the temporary folder.
 func newRun(o Options, report *Report) (*run, error) {
-	r := &run{opts: o, report: report, rng: rand.New(rand.NewPCG(o.Seed, 0x6b696c6c)), began: time.Now()}
+	r := &run{opts: o, report: report, rng: rand.New(rand.NewPCG(o.Seed, 0x6b696c6c)), began: time.Now(), stuck: make(map[string]int)}
 	if r.opts.Log == nil {
 		r.opts.Log = io.Discard
 	}
@@ -93,8 +95,17 @@ func newRun(o Options, report *Report) (*run, error) {
 	return r, nil
 }
 
+// broke is [Report.broke] for several goroutines.
+func (r *run) broke(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.report.broke(format, args...)
+}
+
 // slow is [Report.broke] for a bound of time.
 func (r *run) slow(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.opts.Untimed {
 		r.report.Slow = append(r.report.Slow, fmt.Sprintf(format, args...))
 	} else {
@@ -115,9 +126,14 @@ func (r *run) configure(folder string) error {
 		storage = "memory:"
 	}
 	r.report.Machine = machine(folder)
+	return r.writeConfig(r.configFile, r.addr, storage)
+}
+
+// writeConfig writes the configuration of a bot with this address and store.
+func (r *run) writeConfig(file, addr, storage string) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "listen: %s\nadmin: 127.0.0.1:0\nadmin_token_file: %s\nstore: %q\napi_base_url: %s\nlog:\n  level: warn\naccounts:\n",
-		r.addr, filepath.Join(r.dir, "token"), storage, r.api.base)
+		addr, filepath.Join(r.dir, "token"), storage, r.api.base)
 	for _, a := range accounts {
 		fmt.Fprintf(&b, "  - name: %s\n    app_id: %s\n    original_id: %s\n    token: %s\n    mode: %s\n    verified: %v\n",
 			a.name, a.appID, a.original, a.token, a.mode, a.verified)
@@ -134,7 +150,7 @@ func (r *run) configure(folder string) error {
 			fmt.Fprintf(&b, "    %s\n", a.late)
 		}
 	}
-	return os.WriteFile(r.configFile, []byte(b.String()), 0o600)
+	return os.WriteFile(file, []byte(b.String()), 0o600)
 }
 
 // wechat returns the WeChat of this run.
@@ -146,25 +162,36 @@ func (r *run) wechat(m mix) (*wechat, error) {
 	return w, err
 }
 
-// evidence collects what the parties have written down, with the bot still running
-// or not. It waits for the database to have no running turns any more.
-func (r *run) evidence(ctx context.Context, w *wechat) (*Evidence, error) {
-	var err error
-	e := &Evidence{Messages: w.ledger(), Stored: !r.opts.Memory, Pure: r.opts.Pure, Integrity: r.integrity}
-	if e.Stored {
-		if e.Rows, err = r.settledRows(ctx); err != nil {
+// source is a database, and the WeChat that pushed to those who have it.
+type source struct {
+	database string
+	wechat   *wechat
+}
+
+// evidence collects what the parties have written down, with the bots still running
+// or not. It waits for the databases to have no running turns any more.
+func (r *run) evidence(ctx context.Context, from ...source) (*Evidence, error) {
+	e := &Evidence{Stored: !r.opts.Memory, Pure: r.opts.Pure}
+	for _, s := range from {
+		e.Messages = append(e.Messages, s.wechat.ledger()...)
+		if !e.Stored {
+			continue
+		}
+		rows, err := r.settledRows(ctx, s.database)
+		if err != nil {
 			return nil, err
 		}
-		if err := r.checkIntegrity(ctx); err != nil {
+		e.Rows = append(e.Rows, rows...)
+		if err := r.checkIntegrity(ctx, s.database); err != nil {
 			return nil, err
 		}
-		e.Integrity = r.integrity
 	}
-	e.APICalls = r.api.ledger()
+	e.Integrity, e.APICalls = r.integrity, r.api.ledger()
+	var err error
 	if e.Starts, e.Ends, err = readWitness(r.witnessFile); err != nil {
 		return nil, err
 	}
-	e.Lives = r.lives()
+	e.Lives, e.Cuts = r.lives(), r.cuts()
 	return e, nil
 }
 
@@ -173,15 +200,20 @@ func (r *run) evidence(ctx context.Context, w *wechat) (*Evidence, error) {
 const settledTime = 100 * time.Second
 
 // settledRows reads the rows when none is on its way any more, but for those that stayed so for settledTime.
-func (r *run) settledRows(ctx context.Context) ([]Row, error) {
+func (r *run) settledRows(ctx context.Context, database string) ([]Row, error) {
+	r.mu.Lock()
+	stuck := r.stuck[database]
+	r.mu.Unlock()
 	for deadline := time.Now().Add(settledTime); ; {
-		rows, err := readRows(ctx, r.database, r.began)
-		if err != nil || open(rows) <= r.stuck {
+		rows, err := readRows(ctx, database, r.began)
+		if err != nil || open(rows) <= stuck {
 			return rows, err
 		}
 		if time.Now().After(deadline) {
-			r.stuck = open(rows)
-			r.say("%d turns do not come to their end", r.stuck)
+			r.mu.Lock()
+			r.stuck[database] = open(rows)
+			r.mu.Unlock()
+			r.say("%d turns do not come to their end", open(rows))
 			return rows, nil
 		}
 		if err := pause(ctx, 500*time.Millisecond); err != nil {
@@ -206,12 +238,12 @@ func open(rows []Row) (n int) {
 	return n
 }
 
-// checkIntegrity asks the database whether it is whole.
-func (r *run) checkIntegrity(ctx context.Context) error {
+// checkIntegrity asks a database whether it is whole.
+func (r *run) checkIntegrity(ctx context.Context, database string) error {
 	if r.opts.Memory {
 		return nil
 	}
-	says, err := integrity(ctx, r.database)
+	says, err := integrity(ctx, database)
 	if err != nil {
 		says = err.Error() // the checker reports it as what it is
 	}
@@ -224,9 +256,9 @@ func (r *run) lives() (list []Life) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, p := range r.processes {
-		l := Life{PID: p.life.PID, Started: p.life.Started}
+		l := Life{PID: p.life.PID, Started: p.life.Started, Node: p.life.Node}
 		if p.isReady() {
-			l = Life{PID: p.life.PID, Started: p.life.Started, Ready: p.life.Ready}
+			l.PID, l.Ready = p.life.PID, p.life.Ready
 		}
 		select {
 		case <-p.done:
@@ -236,6 +268,19 @@ func (r *run) lives() (list []Life) {
 		list = append(list, l)
 	}
 	return list
+}
+
+// cut notes that a process was without its store. PID 0 is every process.
+func (r *run) cut(c Cut) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cutOff = append(r.cutOff, c)
+}
+
+func (r *run) cuts() []Cut {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.cutOff)
 }
 
 // check has the checker compare the evidence, and puts what it says into the report.

@@ -50,14 +50,14 @@ func slowDisk(ctx context.Context, r *run, o slowOptions) error {
 		return err
 	}
 	ended := time.Now()
-	if err := r.calm(ctx, p, w, stop); err != nil {
+	if err := r.calm(ctx, w, stop, p); err != nil {
 		return err
 	}
 	after, err := p.metrics(ctx)
 	if err != nil {
 		return err
 	}
-	e, err := r.evidence(ctx, w)
+	e, err := r.evidence(ctx, source{r.database, w})
 	if err != nil {
 		return err
 	}

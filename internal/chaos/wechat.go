@@ -35,10 +35,14 @@ func (a *account) holds() bool { return !a.verified || strings.Contains(a.late, 
 var accounts = []account{
 	{name: "plain-hold", appID: "wx00000000000000c1", original: "gh_00000000c1c1", token: "zChaosPlainHold1234567890", mode: simulator.Plain, late: "hold_budget: 1000000"},
 	{name: "plain-api", appID: "wx00000000000000c2", original: "gh_00000000c2c2", token: "aChaosPlainApi12345678901", mode: simulator.Plain, verified: true, fallback: fallbackText},
-	{name: "safe-hold", appID: "wx00000000000000c3", original: "gh_00000000c3c3", token: "mChaosSafeHold12345678901", mode: simulator.Safe,
-		key: "0123456789abcdefghijklmnopqrstuvwxyzABCDEFG", late: "hold_budget: 1", fallback: fallbackText},
-	{name: "safe-api", appID: "wx00000000000000c4", original: "gh_00000000c4c4", token: "1ChaosSafeApi123456789012", mode: simulator.Safe,
-		key: "GFEDCBAzyxwvutsrqponmlkjihgfedcba9876543210", verified: true, late: "on_unknown: drop"},
+	{
+		name: "safe-hold", appID: "wx00000000000000c3", original: "gh_00000000c3c3", token: "mChaosSafeHold12345678901", mode: simulator.Safe,
+		key: "0123456789abcdefghijklmnopqrstuvwxyzABCDEFG", late: "hold_budget: 1", fallback: fallbackText,
+	},
+	{
+		name: "safe-api", appID: "wx00000000000000c4", original: "gh_00000000c4c4", token: "1ChaosSafeApi123456789012", mode: simulator.Safe,
+		key: "GFEDCBAzyxwvutsrqponmlkjihgfedcba9876543210", verified: true, late: "on_unknown: drop",
+	},
 	{name: "plain-both", appID: "wx00000000000000c5", original: "gh_00000000c5c5", token: "kChaosPlainBoth1234567890", mode: simulator.Plain, verified: true, late: "late: hold"},
 }
 
@@ -87,6 +91,9 @@ type wechat struct {
 
 	seen     *seen
 	handlers handlers
+
+	dial  dialer
+	turns atomic.Int64 // messages: each begins with another node
 }
 
 // pusher pushes for one account by one set of rules.
@@ -98,7 +105,12 @@ type pusher struct {
 // newWeChat returns a WeChat that pushes to the bot at addr. With atOnce it retries what
 // fails always at once, which is over sooner.
 func newWeChat(addr string, seed uint64, m mix, atOnce bool) (*wechat, error) {
-	w := &wechat{mix: m, seen: new(seen), rng: rand.New(rand.NewPCG(seed, 0x77656368_6174))}
+	return newWeChatOf(addr, dialFromAnywhere, seed, m, atOnce)
+}
+
+// newWeChatOf is newWeChat with another way to connect than to the address.
+func newWeChatOf(addr string, dial dialer, seed uint64, m mix, atOnce bool) (*wechat, error) {
+	w := &wechat{mix: m, seen: new(seen), dial: dial, rng: rand.New(rand.NewPCG(seed, 0x77656368_6174))}
 	if m.slowFrom == 0 {
 		w.mix.slowFrom, w.mix.slowTo = 200*time.Millisecond, 2*time.Second
 	}
@@ -136,13 +148,15 @@ func newWeChat(addr string, seed uint64, m mix, atOnce bool) (*wechat, error) {
 }
 
 func (w *wechat) add(to *[]pusher, a *account, as simulator.Account, rules simulator.Rules) error {
-	sim, err := simulator.New(simulator.Config{Account: as, Rules: rules, DialContext: dialFromAnywhere})
+	sim, err := simulator.New(simulator.Config{Account: as, Rules: rules, DialContext: w.dial})
 	if err != nil {
 		return err
 	}
 	*to = append(*to, pusher{a, sim})
 	return nil
 }
+
+type dialer func(ctx context.Context, network, address string) (net.Conn, error)
 
 // dialFromAnywhere connects from a random address of loopback: WeChat's pushes come from
 // many, and one would run out of ports.
@@ -265,15 +279,17 @@ func (w *wechat) send(p pusher, user, kind string, do Instruction, at int64, for
 // returns when WeChat is done with it.
 func (w *wechat) push(p pusher, m *Message, out simulator.Message, repeat time.Duration) {
 	out.FromUserName = m.User
-	report, err := p.Send(context.Background(), out)
-	w.note(m, report, false)
+	to := &route{first: int(w.turns.Add(1))}
+	ctx := context.WithValue(context.Background(), routeKey{}, to)
+	report, err := p.Send(ctx, out)
+	w.note(m, report, to, false)
 	if err != nil {
 		m.Stopped = true
 	}
 	if repeat >= 0 && m.Acked() {
 		time.Sleep(repeat)
-		again, err := p.Repeat(context.Background(), report)
-		w.note(m, again, true)
+		again, err := p.Repeat(ctx, report)
+		w.note(m, again, to, true)
 		if err != nil {
 			m.Stopped = true
 		}
@@ -284,13 +300,13 @@ func (w *wechat) push(p pusher, m *Message, out simulator.Message, repeat time.D
 }
 
 // note writes down the pushes of a report.
-func (w *wechat) note(m *Message, r *simulator.Report, repeat bool) {
+func (w *wechat) note(m *Message, r *simulator.Report, to *route, repeat bool) {
 	if r == nil {
 		return
 	}
 	for i := range r.Pushes {
 		from := &r.Pushes[i]
-		p := Push{Start: from.Start, Took: from.Duration, Repeat: repeat}
+		p := Push{Start: from.Start, Took: from.Duration, Repeat: repeat, Node: to.node(len(m.Pushes))}
 		if from.Outcome != simulator.Answered {
 			p.Failure = strings.ToLower(from.Outcome.String())
 		} else if p.Status = from.Status; p.Acked() {
