@@ -209,6 +209,28 @@ func TestOwnerDiesWhilePushWaits(t *testing.T) {
 	})
 }
 
+// A node that is pushed to at once after another one has died does not keep the count of pushes to itself: the third
+// push, on a node that has seen none of the others, may be the last, and is answered. P5
+func TestPushesAreCountedAcrossNodes(t *testing.T) {
+	t.Parallel()
+	in2026(t, func(t *testing.T) {
+		h := newWitness(time.Minute)
+		c := newCluster(t, account(callback.Plain, h), 3)
+		w := pack(c.a, text("x"))
+		ctx, reset := context.WithTimeout(t.Context(), 600*time.Millisecond)
+		defer reset()
+		w.sendContext(ctx, c.nodes[0])
+		c.kill(0)
+		c.links[1].slowDown(20 * time.Millisecond) // as a store is
+		if g := pack(c.a, w.document).sendCut(c.nodes[1]); !g.cut {
+			t.Errorf("the second push: %v", g)
+		}
+		if g := pack(c.a, w.document).sendCut(c.nodes[2]); g.status != 200 {
+			t.Errorf("the third push: %v", g)
+		}
+	})
+}
+
 // A node that cannot renew its lease gives its handlers up before another may
 // start them, joins again when it can, and starts them again if nobody else did.
 func TestLeaseLost(t *testing.T) {

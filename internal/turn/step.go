@@ -66,18 +66,25 @@ func (t *step) accept() {
 // open adds the push to the open ones and to the record.
 func (t *step) open() {
 	number := t.Row.Seen + 1
-	if t.ev.ClockAgrees && t.Row.CreateTime > 0 {
+	if n := t.byTime(t.ev.Now); t.ev.ClockAgrees && n <= 2*t.p.LastPush {
 		// The first push may have been lost, or counted by a process that is
 		// gone: R-TIME-NUMBER.
-		age := t.ev.Now.Sub(time.Unix(t.Row.CreateTime, 0)) + t.p.Slack
-		if n := 1 + int(age/t.p.Spacing); age > 0 && n <= 2*t.p.LastPush {
-			number = max(number, n)
-		}
+		number = max(number, n)
 	}
 	o := Push{ID: t.ev.Push, Number: number, at: t.ev.Now, record: -1}
 	t.record(&o)
 	t.Open = append(slices.Clip(t.Open), o)
 	t.touch()
+}
+
+// byTime is the number of a push by the age of its message, if WeChat waits between two as long as it
+// should; 0 if that is not known.
+func (t *step) byTime(now time.Time) int {
+	age := now.Sub(time.Unix(t.Row.CreateTime, 0)) + t.p.Slack
+	if t.Row.CreateTime <= 0 || age <= 0 {
+		return 0
+	}
+	return 1 + int(age/t.p.Spacing)
 }
 
 // record counts a push.
@@ -199,6 +206,11 @@ func (t *step) pushDue() {
 	}
 	if t.p.Hold && o.Number < t.p.LastPush && !t.ev.NoHold {
 		t.do(Effect{Do: Hold, Push: o.ID}) // R-TIME-HOLD
+		if o.Number > t.byTime(o.at) && t.Row.Seen > 1 {
+			// WeChat has not waited before this one. The next one may go to a process that
+			// has seen none of them, as soon as this one is closed, and must not take itself for this one.
+			t.save(Now)
+		}
 		return
 	}
 	if t.ev.Waited > t.p.AnswerBy+t.p.Grace && o.Number < t.p.LastPush {
