@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -178,6 +179,54 @@ func TestNodeDies(t *testing.T) {
 	}
 	if row := turns[0]; row.State != store.Answered || row.Attempt != 2 || row.Owner.ID != "node-1" {
 		t.Errorf("%v, attempt %d, owner %v", row.State, row.Attempt, row.Owner)
+	}
+}
+
+// P3: leases run by the clock of the database. However the clocks of two nodes jump, and whichever way they are apart, none
+// takes the other for dead while it lives, nor for alive when it is dead.
+func TestP3ClockJumpsOnTwoNodes(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.DSN(t)
+	var offsets [2]atomic.Int64
+	var nodes [2]*postgres.Store
+	for i := range nodes {
+		nodes[i] = open(t, postgres.Config{DSN: dsn, Now: func() time.Time { return time.Now().Add(time.Duration(offsets[i].Load())) }})
+	}
+	n := int64(0)
+	for _, first := range []time.Duration{0, time.Hour, -time.Hour, store.Lease, -store.Lease} {
+		for _, second := range []time.Duration{0, time.Hour, -time.Hour} {
+			n++
+			jumped := fmt.Sprintf("with clocks wrong by %v and %v", first, second)
+			owner, err := nodes[0].Join(t.Context(), fmt.Sprint("node-", n))
+			if err != nil {
+				t.Fatal(err)
+			}
+			offsets[0].Store(int64(first))
+			offsets[1].Store(int64(second))
+			if err := nodes[0].Renew(t.Context(), owner); err != nil {
+				t.Errorf("P3: %s the lease is not renewed: %v", jumped, err)
+			}
+			ops := []store.Op{{Turn: sample(n, time.Now(), owner)}}
+			if err := nodes[0].Claim(t.Context(), ops); err != nil || !ops[0].OK {
+				t.Errorf("P3: %s a message is not claimed: %v, %v", jumped, err, ops[0].Err)
+			}
+			for i, node := range nodes {
+				if alive, err := node.Alive(t.Context(), owner); err != nil || !alive {
+					t.Errorf("P3: %s node %d takes a living node for dead: %v", jumped, i, err)
+				}
+			}
+			if err := nodes[1].Elapse(t.Context(), store.Lease); err != nil {
+				t.Fatal(err)
+			}
+			for i, node := range nodes {
+				if alive, err := node.Alive(t.Context(), owner); err != nil || alive {
+					t.Errorf("P3: %s node %d takes a dead node for alive: %v", jumped, i, err)
+				}
+			}
+			if err := nodes[0].Renew(t.Context(), owner); !errors.Is(err, store.ErrFenced) {
+				t.Errorf("P3: %s a lease that is over is renewed: %v", jumped, err)
+			}
+		}
 	}
 }
 
