@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/echostr/echostr"
 	"github.com/echostr/echostr/internal/config"
 	"github.com/echostr/echostr/internal/pgtest"
 	"github.com/echostr/echostr/internal/pipenet"
@@ -143,6 +144,61 @@ func TestPostgresTokens(t *testing.T) {
 	for _, r := range servers {
 		r.end(t)
 		noCanaries(t, "the log", r.log.String())
+	}
+}
+
+// WeChat takes the token of two servers back, and tells 64 calls of theirs so at the same moment: one of them
+// fetches another one, and all succeed. R-API-FLIGHT
+func TestPostgresTokenRevoked(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes ten seconds, and the test is -short")
+	}
+	t.Parallel()
+	for _, code := range []int{40001, 40014, 42001} {
+		t.Run(fmt.Sprint(code), func(t *testing.T) {
+			t.Parallel()
+			dsn := pgtest.DSN(t)
+			const workers = 64
+			var fetched, refused, repeated atomic.Int64
+			var all sync.WaitGroup // have been refused
+			all.Add(workers)
+			wechat := roundTrip(func(r *http.Request) (*http.Response, error) {
+				if strings.HasSuffix(r.URL.Path, "token") {
+					return answer(200, fmt.Sprintf(`{"access_token":"canarytoken%d","expires_in":7200}`, fetched.Add(1)))
+				}
+				if r.URL.Query().Get("access_token") != "canarytoken1" {
+					repeated.Add(1)
+					return answer(200, `{"errcode":0,"errmsg":"ok"}`)
+				}
+				refused.Add(1)
+				all.Done()
+				all.Wait()
+				return answer(200, fmt.Sprintf(`{"errcode":%d,"errmsg":"no"}`, code))
+			})
+			servers := []*rig{start(t, on(t, apiYAML, dsn), Options{transport: wechat}), start(t, on(t, apiYAML, dsn), Options{transport: wechat})}
+			for _, r := range servers {
+				if token, err := r.clients["demo"].Token(t.Context()); err != nil || token.Value.Reveal() != "canarytoken1" {
+					t.Fatal(err)
+				}
+			}
+			time.Sleep(10 * time.Second) // no token is fetched sooner after another one, and sockets know no other time
+			var wg sync.WaitGroup
+			for n := range workers {
+				wg.Go(func() {
+					if err := servers[n%2].clients["demo"].Send(t.Context(), "oUser", echostr.Text("x"), nil); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			wg.Wait()
+			if fetched.Load() != 2 || refused.Load() != workers || repeated.Load() != workers {
+				t.Errorf("%d fetches, want 2; %d calls refused and %d repeated, want %d", fetched.Load(), refused.Load(), repeated.Load(), workers)
+			}
+			for _, r := range servers {
+				r.end(t)
+				noCanaries(t, "the log", r.log.String())
+			}
+		})
 	}
 }
 
