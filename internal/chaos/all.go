@@ -5,7 +5,9 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
+	"sync"
 	"text/tabwriter"
 )
 
@@ -20,35 +22,89 @@ func allMain(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "wxchaos all: give -short or -full")
 		return exitUsage
 	}
-	code := 0
-	var reports []*Report
+	var lines, beside []line
 	for _, s := range scenarios {
 		runs := s.short
 		if *full {
 			runs = s.full
 		}
 		for _, flags := range runs {
-			line := append([]string{s.name}, flags...)
+			args := append([]string{s.name}, flags...)
 			if *short {
-				line = append(line, "-untimed")
+				args = append(args, "-untimed")
 			}
-			report, exit := s.main(ctx, append(line, "-seed", strconv.FormatUint(*seed, 10)), stdout, stderr)
-			if exit != 0 {
-				code = exitFailed
-			}
-			if report != nil {
-				reports = append(reports, report)
-			}
-			if ctx.Err() != nil {
-				return exitFailed
+			l := line{s, append(args, "-seed", strconv.FormatUint(*seed, 10))}
+			if *short && slices.Contains(s.needs, needPostgres) {
+				beside = append(beside, l)
+			} else {
+				lines = append(lines, l)
 			}
 		}
 	}
+	stdout, stderr = &shared{w: stdout}, &shared{w: stderr}
+	reports, ok := inTurn(ctx, lines, 1, stdout, stderr)
+	more, okBeside := inTurn(ctx, beside, sideBySide, stdout, stderr)
+	reports = append(reports, more...)
 	table := tabwriter.NewWriter(stderr, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(table, "\ncommand\tseconds\tresult")
 	for _, r := range reports {
 		fmt.Fprintf(table, "%s\t%.1f\t%s\n", r.Command, r.Seconds, r.summary())
 	}
 	table.Flush()
-	return code
+	if !ok || !okBeside {
+		return exitFailed
+	}
+	return 0
+}
+
+// line is a scenario with its flags.
+type line struct {
+	s    *scenario
+	args []string
+}
+
+// sideBySide is how many scenarios with several nodes run at the same time, if time is short: mostly they wait for
+// leases to end.
+const sideBySide = 3
+
+// inTurn runs scenarios in turn, some at the same time, and reports whether all bounds hold.
+func inTurn(ctx context.Context, lines []line, atOnce int, stdout, stderr io.Writer) (reports []*Report, ok bool) {
+	ok = true
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	next := make(chan line)
+	for range atOnce {
+		all.Go(func() {
+			for l := range next {
+				report, exit := l.s.main(ctx, l.args, stdout, stderr)
+				mu.Lock()
+				if ok = ok && exit == 0; report != nil {
+					reports = append(reports, report)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	for _, l := range lines {
+		if ctx.Err() != nil {
+			ok = false
+			break
+		}
+		next <- l
+	}
+	close(next)
+	all.Wait()
+	return reports, ok
+}
+
+// shared is a writer for several goroutines.
+type shared struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (s *shared) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.w.Write(b)
 }

@@ -329,3 +329,87 @@ func TestCheckRelaxes(t *testing.T) {
 		})
 	}
 }
+
+// TestCheckLease has second starts of a process that was without its store for a while.
+func TestCheckLease(t *testing.T) {
+	t.Parallel()
+	const began = 10 * time.Second // when the handler did
+	tests := []struct {
+		name  string
+		cut   Cut
+		again time.Duration // when it was started again, since it began
+		by    int           // process
+		end   time.Duration // when the first attempt ended, since it began; 0: never
+		reply int           // attempt
+		want  string
+	}{
+		{name: "another process, after the lease", cut: Cut{PID: 1, From: after(began), To: after(time.Minute)}, again: 15 * time.Second, by: 2, end: 10 * time.Second, reply: 2},
+		{name: "every process was cut off", cut: Cut{From: after(began), To: after(time.Minute)}, again: 15 * time.Second, by: 2, reply: 2},
+		{name: "the same one, after it had given its lease up", cut: Cut{PID: 1, From: after(began), To: after(time.Minute)}, again: 6 * time.Second, by: 1, end: 5 * time.Second, reply: 2},
+		{name: "too soon", cut: Cut{PID: 1, From: after(began), To: after(time.Minute)}, again: 6 * time.Second, by: 2, reply: 2, want: "was alive"},
+		{name: "too soon for the same one", cut: Cut{PID: 1, From: after(began), To: after(time.Minute)}, again: 3 * time.Second, by: 1, reply: 2, want: "twice in one process"},
+		{name: "it was over before", cut: Cut{PID: 1, From: after(0), To: after(began - time.Second)}, again: 15 * time.Second, by: 2, reply: 2, want: "was alive"},
+		{name: "that of another process", cut: Cut{PID: 2, From: after(began), To: after(time.Minute)}, again: 15 * time.Second, by: 2, reply: 2, want: "was alive"},
+		{name: "it ran on", cut: Cut{PID: 1, From: after(began), To: after(time.Minute)}, again: 15 * time.Second, by: 2, end: 16 * time.Second, reply: 2, want: "had begun"},
+		{name: "the result of the one that was given up", cut: Cut{PID: 1, From: after(began), To: after(time.Minute)}, again: 15 * time.Second, by: 2, end: 10 * time.Second, reply: 1, want: "attempt 2 had been started"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			first := Mark{ID: "text/a", Attempt: 1, PID: 1, At: after(began)}
+			second := Mark{ID: "text/a", Attempt: 2, PID: test.by, At: after(began + test.again)}
+			from := second
+			if test.reply == 1 {
+				from = first
+			}
+			e := &Evidence{
+				Stored: true, Timely: true, Starts: []Mark{first, second}, Cuts: []Cut{test.cut},
+				Lives:    []Life{{PID: 1, Started: after(0), Node: 1}, {PID: 2, Started: after(0), Node: 2}},
+				Messages: []*Message{{ID: "text/a", Account: "plain-api", User: "o", Do: Instruction{Do: doEcho, Mark: "a"}, Pushes: []Push{{Start: after(began), Took: 4500 * time.Millisecond, Status: 200}}}},
+				Rows: []Row{{
+					ID: "text/a", Key: "k", Account: "plain-api", User: "o", To: "o", State: "answered", Attempt: test.reply, Reply: answer(&from), Delivery: "sent",
+					Received: after(began), Finished: second.At.Add(time.Second),
+				}},
+				APICalls: []APICall{{Account: "plain-api", User: "o", Text: answer(&from), Begun: second.At.Add(2 * time.Second), At: second.At.Add(2 * time.Second), Answered: second.At.Add(2 * time.Second), Sent: true}},
+			}
+			if test.end > 0 {
+				end := first
+				end.At = after(began + test.end)
+				e.Ends = append(e.Ends, end)
+			}
+			list, _ := Check(e)
+			found := false
+			for _, v := range list {
+				found = found || test.want != "" && v.Invariant == "I3" && strings.Contains(v.What, test.want)
+				if test.want == "" {
+					t.Error(v)
+				}
+			}
+			if test.want != "" && !found {
+				t.Errorf("nothing says %q: %v", test.want, list)
+			}
+		})
+	}
+}
+
+// TestAcrossNodes has an answer that another node's handler gave, and none that its own did.
+func TestAcrossNodes(t *testing.T) {
+	t.Parallel()
+	e := clean()
+	e.Lives[0].Node, e.Lives[1].Node = 1, 2
+	for _, m := range e.Messages {
+		for i := range m.Pushes {
+			m.Pushes[i].Node = 1
+		}
+	}
+	s := e.Starts[0] // by process 1, on node 1
+	s.At = after(10 * time.Millisecond)
+	e.Ends = append(e.Ends, s)
+	if got := acrossNodes(e); len(got) != 0 {
+		t.Errorf("on one node: %v", got)
+	}
+	e.Messages[0].Pushes[0].Node = 2
+	if got := acrossNodes(e); len(got) != 1 || got[0] != 10*time.Millisecond {
+		t.Errorf("on the other: %v", got)
+	}
+}

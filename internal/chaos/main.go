@@ -95,63 +95,6 @@ var scenarios = []*scenario{
 		short: [][]string{{"-restarts", "10"}}, full: [][]string{{"-restarts", "100"}},
 	},
 	{
-		name: "two-nodes", does: "two nodes on PostgreSQL, and each retry goes to the other", rate: 200, needs: []string{needPostgres},
-		flags: func(f *flag.FlagSet) (func(context.Context, *run) error, func() map[string]any) {
-			o := nodesOptions{}
-			f.IntVar(&o.Messages, "n", 2000, "messages")
-			f.DurationVar(&o.P99, "p99", 150*time.Millisecond, "bound of the time from a result to the answer on the other node, for 99 of 100")
-			return func(ctx context.Context, r *run) error { return twoNodes(ctx, r, o) },
-				func() map[string]any { return map[string]any{"messages": o.Messages} }
-		},
-		short: [][]string{{"-n", "1200"}}, full: [][]string{{"-n", "20000"}},
-	},
-	{
-		name: "pg-restart", does: "the server of PostgreSQL crashes and recovers", rate: 200, needs: []string{needPostgres},
-		flags: func(f *flag.FlagSet) (func(context.Context, *run) error, func() map[string]any) {
-			o := crashOptions{Sites: 1}
-			f.IntVar(&o.Restarts, "restarts", 5, "crashes of the database server")
-			return func(ctx context.Context, r *run) error { return pgRestart(ctx, r, o) },
-				func() map[string]any { return map[string]any{"restarts": o.Restarts} }
-		},
-		short: nil, full: [][]string{{"-restarts", "20"}},
-	},
-	{
-		name: "pg-outage", does: "the server of PostgreSQL is down for longer", rate: 100, needs: []string{needPostgres},
-		flags: func(f *flag.FlagSet) (func(context.Context, *run) error, func() map[string]any) {
-			o := outageOptions{Down: durations{300 * time.Millisecond, 2 * time.Second, 5 * time.Second, 10 * time.Second}}
-			f.Var(&o.Down, "down", "how long, with commas")
-			f.IntVar(&o.Each, "each", 1, "how often for each of these")
-			return func(ctx context.Context, r *run) error { return pgOutage(ctx, r, o) },
-				func() map[string]any { return map[string]any{"down": o.Down.String(), "each": o.Each} }
-		},
-		short: [][]string{{"-down", "0.3s,4s"}}, full: [][]string{{"-each", "2"}},
-	},
-	{
-		name: "pg-lost-commit", does: "answers of PostgreSQL to a commit are lost", rate: 150, needs: []string{needPostgres},
-		flags: func(f *flag.FlagSet) (func(context.Context, *run) error, func() map[string]any) {
-			o := lostOptions{}
-			f.IntVar(&o.Losses, "losses", 100, "answers that are lost")
-			f.Float64Var(&o.Share, "share", 0.1, "share of the answers to a commit that are lost")
-			return func(ctx context.Context, r *run) error { return lostCommit(ctx, r, o) },
-				func() map[string]any { return map[string]any{"losses": o.Losses, "share": o.Share} }
-		},
-		short: [][]string{{"-losses", "40"}}, full: [][]string{{"-losses", "1000"}},
-	},
-	{
-		name: "pg-kill", does: "kill -9 of two nodes in turn, and crashes of PostgreSQL", rate: 100, needs: []string{needPostgres},
-		flags: func(f *flag.FlagSet) (func(context.Context, *run) error, func() map[string]any) {
-			o := nodeKillOptions{}
-			f.IntVar(&o.Kills, "kills", 6, "kills of a node, in all")
-			f.IntVar(&o.Restarts, "restarts", 2, "crashes of the database server meanwhile")
-			f.IntVar(&o.Sites, "sites", 1, "pairs of nodes side by side")
-			return func(ctx context.Context, r *run) error { return nodeKill(ctx, r, o) },
-				func() map[string]any {
-					return map[string]any{"kills": o.Kills, "restarts": o.Restarts, "sites": o.Sites}
-				}
-		},
-		short: [][]string{{"-sites", "2", "-kills", "4", "-restarts", "2", "-rate", "60"}}, full: [][]string{{"-sites", "4", "-kills", "100", "-restarts", "40"}},
-	},
-	{
 		name: "partition", does: "one of two nodes is cut off from PostgreSQL", rate: 60, needs: []string{needPostgres},
 		flags: func(f *flag.FlagSet) (func(context.Context, *run) error, func() map[string]any) {
 			o := partitionOptions{Ways: ways{gone, mute, refused}}
@@ -166,7 +109,53 @@ var scenarios = []*scenario{
 					return map[string]any{"cuts": o.Cuts, "sites": o.Sites, "min": o.Min.String(), "max": o.Max.String(), "long": o.Long, "ways": o.Ways.String()}
 				}
 		},
-		short: [][]string{{"-sites", "3", "-cuts", "3", "-min", "16s", "-max", "18s"}}, full: [][]string{{"-sites", "5", "-cuts", "20", "-long", "5"}},
+		short: [][]string{{"-sites", "2", "-cuts", "2", "-min", "16s", "-max", "17s", "-rate", "40"}}, full: [][]string{{"-sites", "5", "-cuts", "20", "-long", "5"}},
+	},
+	{
+		name: "pg-kill", does: "kill -9 of two nodes in turn, and crashes of PostgreSQL", rate: 100, needs: []string{needPostgres},
+		flags: func(f *flag.FlagSet) (func(context.Context, *run) error, func() map[string]any) {
+			o := nodeKillOptions{}
+			f.IntVar(&o.Kills, "kills", 6, "kills of a node, in all")
+			f.IntVar(&o.Restarts, "restarts", 2, "crashes of the database server meanwhile")
+			f.IntVar(&o.Sites, "sites", 1, "pairs of nodes side by side")
+			return func(ctx context.Context, r *run) error { return nodeKill(ctx, r, o) },
+				func() map[string]any {
+					return map[string]any{"kills": o.Kills, "restarts": o.Restarts, "sites": o.Sites}
+				}
+		},
+		short: [][]string{{"-fast", "-kills", "3", "-restarts", "1", "-rate", "50"}}, full: [][]string{{"-sites", "4", "-kills", "100", "-restarts", "40"}},
+	},
+	{
+		name: "pg-outage", does: "the server of PostgreSQL is down for longer", rate: 100, needs: []string{needPostgres},
+		flags: func(f *flag.FlagSet) (func(context.Context, *run) error, func() map[string]any) {
+			o := outageOptions{Down: durations{300 * time.Millisecond, 2 * time.Second, 5 * time.Second, 10 * time.Second}}
+			f.Var(&o.Down, "down", "how long, with commas")
+			f.IntVar(&o.Each, "each", 1, "how often for each of these")
+			return func(ctx context.Context, r *run) error { return pgOutage(ctx, r, o) },
+				func() map[string]any { return map[string]any{"down": o.Down.String(), "each": o.Each} }
+		},
+		short: [][]string{{"-down", "0.3s,4s", "-rate", "60"}}, full: [][]string{{"-each", "2"}},
+	},
+	{
+		name: "pg-restart", does: "the server of PostgreSQL crashes and recovers", rate: 200, needs: []string{needPostgres},
+		flags: func(f *flag.FlagSet) (func(context.Context, *run) error, func() map[string]any) {
+			o := crashOptions{Sites: 1}
+			f.IntVar(&o.Restarts, "restarts", 5, "crashes of the database server")
+			return func(ctx context.Context, r *run) error { return pgRestart(ctx, r, o) },
+				func() map[string]any { return map[string]any{"restarts": o.Restarts} }
+		},
+		short: nil, full: [][]string{{"-restarts", "20"}},
+	},
+	{
+		name: "two-nodes", does: "two nodes on PostgreSQL, and each retry goes to the other", rate: 200, needs: []string{needPostgres},
+		flags: func(f *flag.FlagSet) (func(context.Context, *run) error, func() map[string]any) {
+			o := nodesOptions{}
+			f.IntVar(&o.Messages, "n", 2000, "messages")
+			f.DurationVar(&o.P99, "p99", 150*time.Millisecond, "bound of the time from a result to the answer on the other node, for 99 of 100")
+			return func(ctx context.Context, r *run) error { return twoNodes(ctx, r, o) },
+				func() map[string]any { return map[string]any{"messages": o.Messages} }
+		},
+		short: [][]string{{"-n", "600", "-rate", "80"}}, full: [][]string{{"-n", "20000"}},
 	},
 	{
 		name: "rolling", does: "SIGTERM to two nodes in turn, under load", rate: 200, needs: []string{needPostgres},
@@ -176,7 +165,29 @@ var scenarios = []*scenario{
 			return func(ctx context.Context, r *run) error { return rolling(ctx, r, o) },
 				func() map[string]any { return map[string]any{"restarts": o.Restarts} }
 		},
-		short: [][]string{{"-restarts", "4"}}, full: [][]string{{"-restarts", "100"}},
+		short: [][]string{{"-restarts", "2", "-rate", "60"}}, full: [][]string{{"-restarts", "100"}},
+	},
+	{
+		name: "pg-lost-commit", does: "answers of PostgreSQL to a commit are lost", rate: 150, needs: []string{needPostgres},
+		flags: func(f *flag.FlagSet) (func(context.Context, *run) error, func() map[string]any) {
+			o := lostOptions{}
+			f.IntVar(&o.Losses, "losses", 100, "answers that are lost")
+			f.Float64Var(&o.Share, "share", 0.1, "share of the answers to a commit that are lost")
+			return func(ctx context.Context, r *run) error { return lostCommit(ctx, r, o) },
+				func() map[string]any { return map[string]any{"losses": o.Losses, "share": o.Share} }
+		},
+		short: [][]string{{"-losses", "40", "-rate", "60"}}, full: [][]string{{"-losses", "1000"}},
+	},
+	{
+		name: "flood", does: "forged pushes and slow connections, through what the server trusts", rate: 700, needs: []string{needPostgres},
+		flags: func(f *flag.FlagSet) (func(context.Context, *run) error, func() map[string]any) {
+			o := floodOptions{}
+			f.IntVar(&o.Slow, "slow", 400, "connections that send a byte now and then")
+			f.DurationVar(&o.For, "for", 10*time.Second, "how long")
+			return func(ctx context.Context, r *run) error { return flood(ctx, r, o) },
+				func() map[string]any { return map[string]any{"slow": o.Slow, "for": o.For.String()} }
+		},
+		short: [][]string{{"-for", "4s", "-slow", "100", "-rate", "150"}}, full: [][]string{{"-for", "60s"}},
 	},
 }
 

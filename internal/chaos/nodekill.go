@@ -9,6 +9,7 @@ import (
 // nodeKillOptions are those of the scenario pg-kill.
 type nodeKillOptions struct {
 	Kills, Restarts, Sites int
+	Fast                   bool // nobody comes back for an answer, and the API does nothing wrong
 }
 
 // killEvery is the least time between two kills of a site. WeChat pushes a message three times, five seconds apart, so with
@@ -17,11 +18,16 @@ const killEvery = 4800 * time.Millisecond
 
 // nodeKill kills the nodes of each site in turn, and has the database server crash and recover while that goes on.
 func nodeKill(ctx context.Context, r *run, o nodeKillOptions) error {
-	c, err := r.newCluster(o.Sites, lateMix)
+	m := lateMix
+	if o.Fast {
+		m = nodesMix
+	} else {
+		r.api.sick.Store(&apiFaults)
+	}
+	c, err := r.newCluster(o.Sites, m)
 	if err != nil {
 		return err
 	}
-	r.api.sick.Store(&apiFaults)
 	if err := c.start(ctx); err != nil {
 		return err
 	}
@@ -40,7 +46,7 @@ func nodeKill(ctx context.Context, r *run, o nodeKillOptions) error {
 		return err
 	}
 	r.say("all kills are done, %s", c.progress())
-	if err := c.calm(ctx, true); err != nil {
+	if err := c.calm(ctx, !o.Fast); err != nil {
 		return err
 	}
 	if err := c.finish(ctx, r.outages); err != nil {

@@ -230,6 +230,9 @@ func (p *process) usage(ctx context.Context) (Usage, error) {
 func freePort(from int) (string, error) {
 	for port := from; port < from+2000; port++ {
 		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		if _, taken := portsTaken.LoadOrStore(port, true); taken {
+			continue // by a run beside this one
+		}
 		if l, err := net.Listen("tcp", address); err == nil {
 			l.Close()
 			return address, nil
@@ -237,3 +240,6 @@ func freePort(from int) (string, error) {
 	}
 	return "", errors.New("no port of loopback is free")
 }
+
+// portsTaken are the ports that freePort has given away.
+var portsTaken sync.Map

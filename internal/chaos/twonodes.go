@@ -13,7 +13,9 @@ type nodesOptions struct {
 
 // twoNodes breaks nothing: each retry of a message goes to the other node.
 func twoNodes(ctx context.Context, r *run, o nodesOptions) error {
-	c, err := r.newCluster(1, nodesMix)
+	m := nodesMix
+	m.late *= 3
+	c, err := r.newCluster(1, m)
 	if err != nil {
 		return err
 	}
