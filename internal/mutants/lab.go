@@ -105,7 +105,7 @@ func (l *lab) unmutated(k kill) outcome {
 		if err == nil {
 			o.Result, o.Line = survived, "passes"
 			if isSkipped(out) {
-				o.Result, o.Line = skipped, firstWith(out, skippedScenario)
+				o.Result, o.Line = skipped, firstWith(out, skippedCommand)
 			}
 			break
 		}
@@ -289,8 +289,8 @@ func needsChaos(mutants []*mutant) bool {
 }
 
 var (
-	buildFailed     = regexp.MustCompile(`(?m)\[(build|setup) failed\]`)
-	skippedScenario = regexp.MustCompile(`"skipped":"[^"]`)
+	buildFailed    = regexp.MustCompile(`(?m)\[(build|setup) failed\]`)
+	skippedCommand = regexp.MustCompile(`"skipped":"[^"]|^--- SKIP`) // of a test only with -v
 )
 
 var whyFailed = regexp.MustCompile(`VIOLATION|BROKEN|^--- FAIL|^panic:`)
@@ -303,7 +303,7 @@ func reason(out []byte) string {
 	return lastLine(out)
 }
 
-func isSkipped(out []byte) bool { return skippedScenario.Match(out) }
+func isSkipped(out []byte) bool { return firstWith(out, skippedCommand) != "" }
 
 // named returns the first of the invariants that the output names, and the line. A test
 // may have it in its name, as in TestS2Downgrade.

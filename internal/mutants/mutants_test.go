@@ -29,7 +29,7 @@ func TestPatches(t *testing.T) {
 	for _, m := range all {
 		have[m.Name] = true
 	}
-	for _, name := range strings.Fields("M1 M2 M3 M4 M5 M6 M7 M9 M10 M12 M13 M14 M15") {
+	for _, name := range strings.Fields("M1 M2 M3 M4 M5 M6 M7 M8 M9 M10 M12 M13 M14 M15 M18") {
 		if !have[name] {
 			t.Errorf("%s is missing", name)
 		}
