@@ -27,8 +27,8 @@ const (
 	// apiWindow is how long after a message WeChat's API may be called for it: I10.
 	apiWindow = 48 * time.Hour
 	// A lease of 15 s is renewed every 5 s, and given up by its owner when that has failed for 10 s. So after the
-	// last renewal that may have worked another process waits for leaseLeast at least, and the owner for leaseGivenUp,
-	// with a second for what was on its way.
+	// last renewal that may have worked others wait for leaseLeast at least, or for leaseGivenUp if the owner
+	// can tell them, with a second for what was on its way.
 	leaseLeast   = 9 * time.Second
 	leaseGivenUp = 4 * time.Second
 )
@@ -400,13 +400,13 @@ func (c *checker) startedAgain(bad func(string, ...any), before, again Mark) {
 }
 
 // leaseLost reports whether the process of a start may have lost its lease before the next one, since it could not
-// reach the store for so long. It then begins again by itself sooner than another process may.
+// reach the store for so long. As soon as it reaches it again, it says that it has given the lease up.
 func (c *checker) leaseLost(before, again Mark) bool {
-	least := leaseLeast
-	if again.PID == before.PID {
-		least = leaseGivenUp
-	}
 	return slices.ContainsFunc(c.e.Cuts, func(cut Cut) bool {
+		least := leaseLeast
+		if !again.At.Before(cut.To) {
+			least = leaseGivenUp
+		}
 		return (cut.PID == 0 || cut.PID == before.PID) && cut.To.After(before.At) && !again.At.Before(cut.From.Add(least))
 	})
 }

@@ -345,9 +345,10 @@ func TestCheckLease(t *testing.T) {
 	}{
 		{name: "another process, after the lease", cut: Cut{PID: 1, From: after(began), To: after(time.Minute)}, again: 15 * time.Second, by: 2, end: 10 * time.Second, reply: 2},
 		{name: "every process was cut off", cut: Cut{From: after(began), To: after(time.Minute)}, again: 15 * time.Second, by: 2, reply: 2},
-		{name: "the same one, after it had given its lease up", cut: Cut{PID: 1, From: after(began), To: after(time.Minute)}, again: 6 * time.Second, by: 1, end: 5 * time.Second, reply: 2},
+		{name: "the same one, after it had given its lease up", cut: Cut{PID: 1, From: after(began), To: after(began + 6*time.Second)}, again: 6 * time.Second, by: 1, end: 5 * time.Second, reply: 2},
+		{name: "another one, after it had said so", cut: Cut{PID: 1, From: after(began), To: after(began + 6*time.Second)}, again: 7 * time.Second, by: 2, reply: 2},
 		{name: "too soon", cut: Cut{PID: 1, From: after(began), To: after(time.Minute)}, again: 6 * time.Second, by: 2, reply: 2, want: "was alive"},
-		{name: "too soon for the same one", cut: Cut{PID: 1, From: after(began), To: after(time.Minute)}, again: 3 * time.Second, by: 1, reply: 2, want: "twice in one process"},
+		{name: "too soon for the same one", cut: Cut{PID: 1, From: after(began), To: after(began + 2*time.Second)}, again: 3 * time.Second, by: 1, reply: 2, want: "twice in one process"},
 		{name: "it was over before", cut: Cut{PID: 1, From: after(0), To: after(began - time.Second)}, again: 15 * time.Second, by: 2, reply: 2, want: "was alive"},
 		{name: "that of another process", cut: Cut{PID: 2, From: after(began), To: after(time.Minute)}, again: 15 * time.Second, by: 2, reply: 2, want: "was alive"},
 		{name: "it ran on", cut: Cut{PID: 1, From: after(began), To: after(time.Minute)}, again: 15 * time.Second, by: 2, end: 16 * time.Second, reply: 2, want: "had begun"},

@@ -12,9 +12,9 @@ type nodeKillOptions struct {
 	Fast                   bool // nobody comes back for an answer, and the API does nothing wrong
 }
 
-// killEvery is the least time between two kills of a site. WeChat pushes a message three times, five seconds apart, so with
-// kills that follow each other sooner one message could meet three of them, and nobody could accept it.
-const killEvery = 4800 * time.Millisecond
+// killEvery is the least time between two kills of a site. WeChat pushes a message three times within 15 s, so with kills that
+// follow each other sooner one message could meet three of them, and nobody could accept it.
+const killEvery = 7600 * time.Millisecond
 
 // nodeKill kills the nodes of each site in turn, and has the database server crash and recover while that goes on.
 func nodeKill(ctx context.Context, r *run, o nodeKillOptions) error {
@@ -49,13 +49,20 @@ func nodeKill(ctx context.Context, r *run, o nodeKillOptions) error {
 	if err := c.calm(ctx, !o.Fast); err != nil {
 		return err
 	}
-	if err := c.finish(ctx, r.outages); err != nil {
+	var without map[string]int
+	if err := c.finish(ctx, func(e *Evidence) {
+		r.outages(e)
+		without = unacceptedBy(e)
+	}); err != nil {
 		return err
 	}
+	r.report.figure("unaccepted_by", without)
 	if n := len(r.cuts()); n < o.Restarts {
 		r.report.broke("the database server was restarted %d times and not %d", n, o.Restarts)
 	}
-	r.accepted()
+	if n := without[inexcusable]; n > 0 {
+		r.report.broke("P8: %d messages were not accepted, and nothing excuses that", n)
+	}
 	return nil
 }
 
@@ -91,6 +98,7 @@ func (s *site) killInTurn(ctx context.Context, kills int) error {
 			return err
 		}
 		victim.bot().kill()
+		s.r.say("%s: node %d (process %d) was killed at %s", s.name, victim.number, victim.bot().life.PID, time.Now().Format("05.000"))
 		if err := victim.start(ctx); err != nil {
 			return err
 		}

@@ -226,7 +226,9 @@ func (c *cluster) crash(ctx context.Context, down time.Duration) error {
 	}
 	waited := pause(ctx, down)
 	err := c.server.Recover()
-	c.r.cut(Cut{From: from, To: time.Now()})
+	to := time.Now()
+	c.r.cut(Cut{From: from, To: to})
+	c.r.say("the database was down from %s to %s", from.Format("05.000"), to.Format("05.000"))
 	return errors.Join(waited, err)
 }
 
@@ -267,6 +269,55 @@ func (c *cluster) finish(ctx context.Context, more func(*Evidence)) error {
 		c.r.say("not accepted: %s", m)
 	}
 	return nil
+}
+
+// Why WeChat has given up a message without any 200.
+const (
+	nodeKilled  = "the nodes of its pushes were killed"
+	storeDown   = "the store was down when a push had to be answered"
+	atOnce      = "retries at once, which no node had seen all of"
+	inexcusable = "nothing"
+)
+
+// unacceptedBy counts the messages that were given up by why: the reason of the last of their pushes, if each of
+// them has one.
+func unacceptedBy(e *Evidence) map[string]int {
+	by := make(map[string]int)
+	for _, m := range e.Messages {
+		if m.Forged || m.Stopped || m.Acked() || len(m.Pushes) == 0 {
+			continue
+		}
+		why := inexcusable
+		for i := range m.Pushes {
+			if why = whyNot(e, m, i); why == inexcusable {
+				break
+			}
+		}
+		by[why]++
+	}
+	return by
+}
+
+// whyNot says why a push was not answered: docs/reliability.md names these reasons.
+func whyNot(e *Evidence, m *Message, i int) string {
+	p := &m.Pushes[i]
+	down := slices.ContainsFunc(e.Cuts, func(c Cut) bool {
+		return c.PID == 0 && c.From.Before(p.End()) && c.To.After(p.Start.Add(lateAfter-time.Second))
+	})
+	switch {
+	case p.Failure == failureReset || p.Failure == failureRefused:
+		return nodeKilled
+	case down:
+		return storeDown
+	case m.Hold && i+1 < lastPush:
+		return "" // it was left open on purpose
+	}
+	for j := range i {
+		if m.Hold && m.Pushes[j+1].Start.Sub(m.Pushes[j].Start) < lateAfter {
+			return atOnce
+		}
+	}
+	return inexcusable
 }
 
 // accepted has the report break if WeChat has given up a message without any 200.
