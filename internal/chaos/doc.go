@@ -38,18 +38,19 @@
 //	I1   what was answered with 200 is in the store, in a recorded end state, with the reply that was given; its answer
 //	     was read by the user, whatever way it took, or is kept for him, or the store says why neither
 //	I2   what was accepted, answered or not, comes to the same end
-//	I3   one start; a further one only after the death of the process that ran the one before,
-//	     with the next attempt's number, and never after a result was stored
+//	I3   one start; a further one only after the death of the process that ran the one before, or when that has lost its
+//	     lease on the store and its handler has ended, with the next attempt's number, and never after a result was
+//	     stored; the reply that is stored is that of the newest attempt
 //	I4   all answers of a message are equal; once a text was given in place of the answer, pushes get that
 //	I5   an answer is read once. Once more for each time that nobody could know: the process died within a second of
-//	     it, or the API did not tell that it had taken it; and for each time that the user asked for it again. The API
-//	     takes no message more than twice
+//	     it, or could tell the store nothing, or the API did not tell that it had taken it; and for each time that the
+//	     user asked for it again. The API takes no message more than twice
 //	I6   the answer goes to who asked, and answers what was asked; what comes ahead of it or is fetched is his, too
 //	I7   an answered push was answered within 4.6 s; checked where a scenario does not take the time away
 //	I8   the status is 200 and the body a valid reply, success, or empty
 //	I9   a push that is not WeChat's comes to no row, no start and no 200
 //	I10  WeChat's API is asked within 48 hours, and for no more messages than it takes for one of the user
-//	I11  integrity_check says ok; one row for each message, and none that nobody sent
+//	I11  integrity_check, or amcheck of PostgreSQL, says ok; one row for each message, and none that nobody sent
 //	I12  goroutines, descriptors and memory come back to where they were
 //
 // A message without any 200 is no violation: WeChat gave it up while the server
@@ -88,7 +89,37 @@
 // which is started while the last one drains and waits for the lock of the database.
 // No connection may be refused, nothing unaccepted, nothing started twice.
 //
-// What a machine lacks (root, loop devices, mkfs.ext4, strace) is named and skipped,
+// # Several nodes
+//
+// The other scenarios run two nodes on a PostgreSQL of their own, several such sites side by side if they are told to.
+// Before the nodes stands a balancer that asks /readyz and gives each push of a message to the next node; between each node and
+// the database stands a proxy that can let bytes vanish, break connections off, and lose the answer to a commit. Nodes
+// that end because there is no database are started again, as by a supervisor.
+//
+// two-nodes: nothing is broken; retries wait on one node for what runs on the other.
+//
+// pg-restart, pg-outage: the database server crashes (pg_ctl stop -m immediate) and recovers, at once or after up to 10 s. No
+// message may be given up by WeChat.
+//
+// pg-lost-commit: answers of the database to a commit are lost, with their connection: what was asked for has
+// happened, and the node does not know.
+//
+// pg-kill: the nodes are killed in turn, 7.6 s apart or more, and the database server crashes meanwhile. A message that nobody
+// has accepted needs a reason for each of its pushes.
+//
+// partition: one node of each site cannot reach the database for a while: nothing arrives, or only what the node says, or connections
+// are broken off. What was on its way is lost, or arrives in the end. The other node takes over what the lease has
+// run out of, and what the first one still has to say must not count. Starts: two at most.
+//
+// rolling: SIGTERM to the nodes in turn. Nothing unaccepted, nothing started twice.
+//
+// flood: most pushes are forged, and hundreds of connections send a byte now and then, from addresses that the server
+// trusts, as through its own reverse proxy. The others must not notice.
+//
+// What these cannot see: a failover to another database server, clocks that differ (all processes have the
+// machine's; see TestP3ClockJumpsOnTwoNodes in store/postgres), and segments of TCP that arrive in part.
+//
+// What a machine lacks (root, loop devices, mkfs.ext4, strace, PostgreSQL) is named and skipped,
 // unless the environment variable ECHOSTR_TEST_REQUIRE names it in its list.
 // LD_PRELOAD is used nowhere: a Go program makes its system calls itself.
 package chaos
