@@ -13,10 +13,11 @@ import (
 )
 
 // accounts translates the configured accounts, which have been checked.
-func (s *Server) accounts() []callback.Account {
-	list := make([]callback.Account, len(s.cfg.Accounts))
-	for i := range s.cfg.Accounts {
-		a := &s.cfg.Accounts[i]
+func (p *part) accounts() []callback.Account {
+	s := p.server
+	list := make([]callback.Account, len(p.cfg.Accounts))
+	for i := range p.cfg.Accounts {
+		a := &p.cfg.Accounts[i]
 		list[i] = callback.Account{
 			Name:                   a.Name,
 			AppID:                  a.AppID,

@@ -1,17 +1,13 @@
 package server
 
 import (
-	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
-	"errors"
 	"net"
 	"net/http"
 	"net/netip"
 	"strings"
-
-	"github.com/echostr/echostr/store/sqlite"
 )
 
 // admin is the handler of the operator's listener. S19
@@ -19,11 +15,14 @@ func (s *Server) admin() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answerText(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		if err := s.ready(r.Context()); err != nil {
-			answerText(w, http.StatusServiceUnavailable, err.Error())
-			return
+		switch some, all := s.ready(r.Context()); {
+		case some != nil:
+			answerText(w, http.StatusServiceUnavailable, some.Error())
+		case all != nil:
+			answerText(w, http.StatusOK, "ready, but not for all accounts: "+all.Error())
+		default:
+			answerText(w, http.StatusOK, "ready")
 		}
-		answerText(w, http.StatusOK, "ready")
 	})
 	mux.Handle("GET /metrics", s.metrics())
 	api := func(pattern string, h http.HandlerFunc) { mux.Handle(pattern, s.authorized(h)) }
@@ -36,16 +35,6 @@ func (s *Server) admin() http.Handler {
 	api("GET /api/v1/refusals", s.listRefusals)
 	api("GET /api/v1/token/{account}", s.giveToken)
 	return s.sameHost(http.NewCrossOriginProtection().Handler(mux))
-}
-
-func (s *Server) ready(ctx context.Context) error {
-	if s.draining.Load() {
-		return errors.New("the server is draining")
-	}
-	if db, ok := s.store.(*sqlite.Store); ok && db.Full() {
-		return errors.New("the disk of the database is full, so no new message is accepted: free some room")
-	}
-	return s.callback.Ready(ctx)
 }
 
 // sameHost refuses requests for another host: a page whose name was rebound to

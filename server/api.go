@@ -153,7 +153,7 @@ func (s *Server) listTurns(w http.ResponseWriter, r *http.Request) {
 		}
 		f.Limit = n
 	}
-	turns, err := turnsOf(r.Context(), s.store, f)
+	turns, err := turnsOf(r.Context(), s.readers(), f)
 	if err != nil {
 		answerError(w, http.StatusServiceUnavailable, err.Error())
 		return
@@ -168,7 +168,7 @@ func (s *Server) listTurns(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) showTurn(w http.ResponseWriter, r *http.Request) {
-	t, err := turnOf(r.Context(), s.store, r.PathValue("key"))
+	t, _, err := turnOf(r.Context(), s.readers(), r.PathValue("key"))
 	switch {
 	case errors.Is(err, errNoTurn):
 		answerError(w, http.StatusNotFound, err.Error())
@@ -187,5 +187,5 @@ func (s *Server) showStats(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *Server) listRefusals(w http.ResponseWriter, _ *http.Request) {
-	answerJSON(w, http.StatusOK, RefusalList{s.callback.Refusals()})
+	answerJSON(w, http.StatusOK, RefusalList{s.refusals()})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -14,43 +15,73 @@ import (
 	"github.com/echostr/echostr/store/sqlite"
 )
 
-// Archive answers the questions of [Client] from a database. It writes nothing
+// Archive answers the questions of [Client] from the databases. It writes nothing
 // and needs no lock, so it does not matter whether a server runs.
 type Archive struct {
-	db interface {
+	readers []reader
+	close   []func() error
+}
+
+// OpenArchive opens the database of a configuration, which must exist. If accounts have databases of
+// their own it opens all that are there.
+func OpenArchive(ctx context.Context, cfg *Config) (_ *Archive, err error) {
+	a := new(Archive)
+	defer func() {
+		if err != nil {
+			_ = a.Close()
+		}
+	}()
+	parts := cfg.ByStore()
+	if len(parts) == 0 {
+		parts = []*Config{cfg}
+	}
+	for _, part := range parts {
+		if _, err := os.Stat(part.Database()); err != nil && len(parts) > 1 && part.Postgres() == "" {
+			continue
+		}
+		if err := a.open(ctx, part); err != nil {
+			return nil, err
+		}
+	}
+	return a, nil
+}
+
+func (a *Archive) open(ctx context.Context, cfg *Config) error {
+	var db interface {
 		reader
 		Close() error
 	}
-}
-
-// OpenArchive opens the database of a configuration, which must exist.
-func OpenArchive(ctx context.Context, cfg *Config) (*Archive, error) {
+	var err error
 	if dsn := cfg.Postgres(); dsn != "" {
-		db, err := postgres.OpenReader(ctx, dsn)
-		if err != nil {
-			return nil, err
-		}
-		return &Archive{db}, nil
+		db, err = postgres.OpenReader(ctx, dsn)
+	} else {
+		db, err = sqlite.OpenReader(ctx, cfg.Database())
 	}
-	db, err := sqlite.OpenReader(ctx, cfg.Database())
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return &Archive{db}, nil
+	a.readers, a.close = append(a.readers, db), append(a.close, db.Close)
+	return nil
 }
 
 // Turns is [Client.Turns].
 func (a *Archive) Turns(ctx context.Context, f TurnFilter) ([]Turn, error) {
-	return turnsOf(ctx, a.db, f)
+	return turnsOf(ctx, a.readers, f)
 }
 
 // Turn is [Client.Turn].
 func (a *Archive) Turn(ctx context.Context, key string) (*Turn, error) {
-	return turnOf(ctx, a.db, key)
+	t, _, err := turnOf(ctx, a.readers, key)
+	return t, err
 }
 
-// Close releases the database.
-func (a *Archive) Close() error { return a.db.Close() }
+// Close releases the databases.
+func (a *Archive) Close() (err error) {
+	for _, release := range a.close {
+		err = errors.Join(err, release())
+	}
+	return err
+}
 
 // lister is what lists need of a store.
 type lister interface {
@@ -64,12 +95,29 @@ type reader interface {
 	Alive(ctx context.Context, n store.Node) (bool, error)
 }
 
-// turnsOf lists turns. What became of a reply is no condition that a store knows.
-func turnsOf(ctx context.Context, st reader, f TurnFilter) ([]Turn, error) {
+// turnsOf lists the turns of several stores.
+func turnsOf(ctx context.Context, stores []reader, f TurnFilter) ([]Turn, error) {
 	if f.Limit <= 0 {
 		f.Limit = defaultTurns
 	}
-	limit := min(f.Limit, maxTurns)
+	f.Limit = min(f.Limit, maxTurns)
+	var all []Turn
+	for _, st := range stores {
+		turns, err := turnsIn(ctx, st, f)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, turns...)
+	}
+	if len(stores) > 1 { // one has them in order
+		slices.SortStableFunc(all, func(a, b Turn) int { return b.ReceivedAt.Compare(a.ReceivedAt) })
+	}
+	return all[:min(len(all), f.Limit)], nil
+}
+
+// turnsIn lists turns. What became of a reply is no condition that a store knows.
+func turnsIn(ctx context.Context, st reader, f TurnFilter) ([]Turn, error) {
+	limit := f.Limit
 	page := store.Filter{Account: f.Account, OpenID: f.User, States: f.States, Since: f.Since, Until: f.Until, Due: f.Due, Limit: limit}
 	if len(f.Deliveries) > 0 {
 		page.Limit = findLimit
@@ -136,8 +184,28 @@ var (
 	errManyKey = errors.New("several turns have a key that begins like this")
 )
 
-// turnOf returns the turn whose key is key, or begins with it.
-func turnOf(ctx context.Context, st reader, key string) (*Turn, error) {
+// turnOf returns the turn whose key is key, or begins with it, and the number of the store that it is in.
+func turnOf(ctx context.Context, stores []reader, key string) (found *Turn, at int, err error) {
+	for i, st := range stores {
+		t, err := turnIn(ctx, st, key)
+		switch {
+		case errors.Is(err, errNoTurn):
+		case err != nil:
+			return nil, 0, err
+		case found != nil:
+			return nil, 0, fmt.Errorf("%w; give more of it, like %s", errManyKey, t.Key)
+		default:
+			found, at = t, i
+		}
+	}
+	if found == nil {
+		return nil, 0, errNoTurn
+	}
+	return found, at, nil
+}
+
+// turnIn is turnOf in one store.
+func turnIn(ctx context.Context, st reader, key string) (*Turn, error) {
 	key = strings.ToLower(key)
 	row, err := store.Turn{}, error(nil)
 	if whole, parseErr := store.ParseKey(key); parseErr == nil {

@@ -100,7 +100,7 @@ func TestDeliveries(t *testing.T) {
 		t.Fatal(err)
 	}
 	for limit, want := range map[int][]string{maxTurns: want, 3: want[:3]} {
-		list, err := turnsOf(t.Context(), st, TurnFilter{Deliveries: []store.Delivery{store.Late, store.Assumed}, Limit: limit})
+		list, err := turnsOf(t.Context(), []reader{st}, TurnFilter{Deliveries: []store.Delivery{store.Late, store.Assumed}, Limit: limit})
 		if err != nil {
 			t.Fatal(err)
 		}

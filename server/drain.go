@@ -44,10 +44,10 @@ func (s *Server) drain(pushes *http.Server, open *connections, admin *http.Serve
 	if s.opts.Inherited {
 		// Whoever comes next has the socket: from now on new pushes are his.
 		leave()
-		warn("messages were still under way when it was time for the next process; it starts them again", s.callback.Settle(ctx))
+		warn("messages were still under way when it was time for the next process; it starts them again", s.settle(ctx))
 	} else {
 		settling, settled := context.WithTimeout(ctx, atMost*9/10)
-		warn("messages were still under way when the time to drain was nearly over", s.callback.Settle(settling))
+		warn("messages were still under way when the time to drain was nearly over", s.settle(settling))
 		settled()
 	}
 	leave()
@@ -56,11 +56,11 @@ func (s *Server) drain(pushes *http.Server, open *connections, admin *http.Serve
 		pushes.Close()
 		warn("pushes were still open when the time to drain was over", err)
 	}
-	warn("handlers were still running when the time to drain was over", s.callback.Shutdown(ctx))
-	s.stopJanitor()
+	warn("handlers were still running when the time to drain was over", s.shutdown(ctx))
+	s.stopJanitors()
 	admin.Close() // last, so that /readyz says 503 as long as it drains
 	broken := context.Cause(ctx)
-	if err := s.store.Close(); err != nil && !errors.Is(broken, store.ErrBroken) {
+	if err := s.closeStores(); err != nil && !errors.Is(broken, store.ErrBroken) {
 		return fmt.Errorf("close the store: %w", err)
 	}
 	if errors.Is(broken, store.ErrBroken) && !errors.Is(cause, store.ErrBroken) {
@@ -130,18 +130,4 @@ func (s *Server) drainContext(atMost time.Duration, cause error) (context.Contex
 		}
 	}()
 	return ctx, end
-}
-
-// startJanitor has the janitor work until stopJanitor.
-func (s *Server) startJanitor() {
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		s.janitor.run(ctx)
-	}()
-	s.stopJanitor = func() {
-		cancel()
-		<-done
-	}
 }

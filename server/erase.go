@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
 
 	"github.com/echostr/echostr/store"
 	"github.com/echostr/echostr/store/sqlite"
@@ -40,9 +41,7 @@ func (s *Server) erase(w http.ResponseWriter, r *http.Request) {
 		answerError(w, http.StatusBadRequest, `send {"openid": "..."} as JSON, and "account" too if the messages to one account only are to be erased`)
 		return
 	}
-	// Through the callback, which also knows what is under way.
-	n, err := s.callback.Erase(r.Context(), req.Account, req.OpenID)
-	done := Erasure{Turns: n}
+	done, err := s.eraseUser(r.Context(), req.Account, req.OpenID)
 	if err != nil {
 		answerError(w, http.StatusServiceUnavailable, err.Error())
 		return
@@ -68,30 +67,46 @@ func (c *Client) Erase(ctx context.Context, account, openID string) (Erasure, er
 	return done, err
 }
 
-// EraseOffline is [Client.Erase] while no server runs. It opens the database of the
+// EraseOffline is [Client.Erase] while no server runs. It opens the databases of the
 // configuration itself, which is refused while another process has it, and leaves
 // nothing of what was erased in the files. A PostgreSQL database is refused: other nodes may run.
 //
 // The error wraps [ErrConfig] if the database cannot be used, which somebody has to put
 // right.
-func EraseOffline(ctx context.Context, cfg *Config, account, openID string) (_ Erasure, err error) {
-	if cfg.Postgres() != "" {
-		// A node that runs elsewhere may have messages of the user under way, which only it can withdraw.
-		return Erasure{}, fmt.Errorf("%w: no node answers here, and of a database that several nodes share a node erases; start one, or name one that runs with --admin", ErrConfig)
+func EraseOffline(ctx context.Context, cfg *Config, account, openID string) (Erasure, error) {
+	parts := cfg.ByStore()
+	for _, part := range parts {
+		if part.Postgres() != "" {
+			// A node that runs elsewhere may have messages of the user under way, which only it can withdraw.
+			return Erasure{}, fmt.Errorf("%w: no node answers here, and of a database that several nodes share a node erases; start one, or name one that runs with --admin", ErrConfig)
+		}
 	}
+	var done Erasure
+	for _, part := range parts {
+		if _, err := os.Stat(part.Database()); len(parts) > 1 && err != nil {
+			continue // its server has not run yet
+		}
+		one, err := eraseOffline(ctx, part, account, openID)
+		done.Turns += one.Turns
+		if err != nil {
+			return done, err
+		}
+	}
+	if done.Turns == 0 && account != "" {
+		return done, UnknownAccount(cfg, account)
+	}
+	return done, nil
+}
+
+func eraseOffline(ctx context.Context, cfg *Config, account, openID string) (_ Erasure, err error) {
 	db, err := openDatabase(ctx, cfg, sqlite.Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return Erasure{}, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	done, err := eraseUser(ctx, db, account, openID)
-	if err != nil {
+	if err != nil || done.Turns == 0 {
 		return done, err
-	}
-	if done.Turns == 0 && account != "" {
-		if err := UnknownAccount(cfg, account); err != nil {
-			return done, err
-		}
 	}
 	return done, db.Tidy(ctx)
 }

@@ -126,7 +126,7 @@ func TestFindTurn(t *testing.T) {
 	}
 	for _, want := range []store.Key{old, delayed, captured, twins[0]} {
 		for _, given := range []string{want.String(), want.String()[:16], strings.ToUpper(want.String()[:15])} {
-			if got, err := turnOf(t.Context(), st, given); err != nil || got.Key != want.String() {
+			if got, err := turnIn(t.Context(), st, given); err != nil || got.Key != want.String() {
 				t.Errorf("%s: %v %v", given, got, err)
 			}
 		}
@@ -135,7 +135,7 @@ func TestFindTurn(t *testing.T) {
 		twins[0].String()[:8]: errManyKey, "0011": errBadKey, "": errBadKey, "nothexadecimal": errBadKey,
 		old.String() + "00": errBadKey, "0011223344556677": errNoTurn, strings.Repeat("0", 40): errNoTurn,
 	} {
-		if got, err := turnOf(t.Context(), st, given); err == nil || !strings.HasPrefix(err.Error(), want.Error()) {
+		if got, err := turnIn(t.Context(), st, given); err == nil || !strings.HasPrefix(err.Error(), want.Error()) {
 			t.Errorf("%q: %v %v, want %v", given, got, err, want)
 		}
 	}

@@ -124,15 +124,15 @@ func TestJanitorInMemory(t *testing.T) {
 		r := start(t, cfg, Options{})
 		defer r.end(t)
 		session := store.Session{Account: "demo", OpenID: "oSomebody", Data: "{}", Expires: time.Now().Add(30 * time.Minute)}
-		if ok, err := r.store.SaveSession(t.Context(), &session); err != nil || !ok {
+		if ok, err := r.parts[0].store.SaveSession(t.Context(), &session); err != nil || !ok {
 			t.Fatal(ok, err)
 		}
 		time.Sleep(firstRound + time.Second)
-		if _, err := r.store.Session(t.Context(), "demo", "oSomebody"); err != nil {
+		if _, err := r.parts[0].store.Session(t.Context(), "demo", "oSomebody"); err != nil {
 			t.Errorf("before its end: %v", err)
 		}
 		time.Sleep(expireEvery)
-		if s, err := r.store.Session(t.Context(), "demo", "oSomebody"); !errors.Is(err, store.ErrNotFound) {
+		if s, err := r.parts[0].store.Session(t.Context(), "demo", "oSomebody"); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("after its end: %v %v", s, err)
 		}
 	})

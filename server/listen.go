@@ -68,11 +68,16 @@ const listenAgain = 20 * time.Millisecond
 // explain says more about a busy address: if it is a server of the same database that
 // listens there, the lock of the file knows its process.
 func (s *Server) explain(err error) error {
-	if _, busy := errors.AsType[busyError](err); !busy || s.cfg.Database() == "" {
+	if _, busy := errors.AsType[busyError](err); !busy {
 		return err
 	}
-	if inUse := sqlite.InUse(s.cfg.Database()); inUse != nil {
-		return unusableError{inUse}
+	for _, p := range s.parts {
+		if p.cfg.Database() == "" {
+			continue
+		}
+		if inUse := sqlite.InUse(p.cfg.Database()); inUse != nil {
+			return unusableError{inUse}
+		}
 	}
 	return err
 }

@@ -13,7 +13,6 @@ import (
 
 	"github.com/echostr/echostr/callback"
 	"github.com/echostr/echostr/internal/histogram"
-	"github.com/echostr/echostr/store/postgres"
 	"github.com/echostr/echostr/store/sqlite"
 	"github.com/echostr/echostr/wxapi"
 )
@@ -118,18 +117,6 @@ func failures(s *wxapi.Stats) map[string]uint64 {
 // known reports whether a number says something: the room on a disk may be unknown.
 func known(v float64) bool { return v >= 0 }
 
-// storeStats are those of the store, if it tells.
-func (s *Server) storeStats() (stats sqlite.Stats, ok bool) {
-	switch db := s.store.(type) {
-	case interface{ Stats() sqlite.Stats }:
-		return db.Stats(), true
-	case *postgres.Store:
-		st := db.Stats()
-		return sqlite.Stats{Commits: st.Commits, Rows: st.Rows, Latency: st.Latency, GroupSize: st.GroupSize, FreeBytes: -1, FileBytes: -1, WALBytes: -1}, true
-	}
-	return stats, false
-}
-
 const namespace = "echostr_"
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
@@ -141,7 +128,7 @@ var (
 	answersDesc     = desc("answers_total", "Answers, by the way they went.", "answer", "way")
 	connectionsDesc = desc("connections_refused_total", "Connections beyond the limits.")
 	sendsDesc       = desc("outbox_sends_total", "Messages that the API was asked to send, by what has become of them.", "fate")
-	readyDesc       = desc("ready", "1 if pushes can be accepted.")
+	readyDesc       = desc("ready", "1 if pushes of all accounts can be accepted.")
 	buildDesc       = desc("build_info", "The version of the program.", "version")
 	failuresDesc    = desc("api_calls_failed_total", "Calls of WeChat's API that have failed.", "account", "outcome")
 	codesDesc       = desc("api_refusals_total", "Refusals of WeChat's API by errcode.", "account", "code")
@@ -182,7 +169,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	send := func(d *prometheus.Desc, kind prometheus.ValueType, v float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, kind, v, labels...)
 	}
-	stats := c.server.callback.Stats()
+	stats := c.server.stats()
 	collect(out, &stats, metrics, distributions)
 	if stats, ok := c.server.storeStats(); ok {
 		collect(out, &stats, storeMetrics, storeDistributions)
@@ -216,7 +203,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	ready := 0.0
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	if c.server.ready(ctx) == nil {
+	if _, all := c.server.ready(ctx); all == nil {
 		ready = 1
 	}
 	send(readyDesc, gauge, ready)
@@ -253,7 +240,7 @@ func answers(s *callback.Stats) map[string]map[string]uint64 {
 
 // numbers are the metrics under their names without the prefix, as JSON.
 func (s *Server) numbers() map[string]any {
-	stats := s.callback.Stats()
+	stats := s.stats()
 	all := map[string]any{
 		"answers_total":             answers(&stats),
 		"outbox_sends_total":        stats.Sends,

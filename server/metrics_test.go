@@ -26,7 +26,7 @@ var (
 	typeLine = regexp.MustCompile(`(?m)^# TYPE (\w+) (\w+)$`)
 	sample   = regexp.MustCompile(`(?m)^(\w+)(?:\{(.*)\})? \S+$`)
 	label    = regexp.MustCompile(`(\w+)="`)
-	part     = regexp.MustCompile(`_(bucket|sum|count)$`)
+	suffix   = regexp.MustCompile(`_(bucket|sum|count)$`)
 )
 
 func expose(text string) exposed {
@@ -46,7 +46,7 @@ func expose(text string) exposed {
 // base is the name of the metric to which a series belongs: that of a histogram is
 // three series. It is empty if there is no such metric.
 func (e exposed) base(series string) string {
-	for _, name := range []string{series, part.ReplaceAllString(series, "")} {
+	for _, name := range []string{series, suffix.ReplaceAllString(series, "")} {
 		if e[name] != nil {
 			return name
 		}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/echostr/echostr/callback"
 	"github.com/echostr/echostr/store"
 )
 
@@ -15,15 +16,15 @@ import (
 
 // resendTurn and dropTurn answer POST /api/v1/outbox/{key}/retry and /drop.
 func (s *Server) resendTurn(w http.ResponseWriter, r *http.Request) {
-	s.operate(w, r, s.callback.Resend)
+	s.operate(w, r, (*callback.Server).Resend)
 }
 
 func (s *Server) dropTurn(w http.ResponseWriter, r *http.Request) {
-	s.operate(w, r, s.callback.Drop)
+	s.operate(w, r, (*callback.Server).Drop)
 }
 
-func (s *Server) operate(w http.ResponseWriter, r *http.Request, do func(context.Context, store.Key) (store.Turn, error)) {
-	found, err := turnOf(r.Context(), s.store, r.PathValue("key"))
+func (s *Server) operate(w http.ResponseWriter, r *http.Request, do func(*callback.Server, context.Context, store.Key) (store.Turn, error)) {
+	found, at, err := turnOf(r.Context(), s.readers(), r.PathValue("key"))
 	switch {
 	case errors.Is(err, errNoTurn):
 		answerError(w, http.StatusNotFound, err.Error())
@@ -40,7 +41,7 @@ func (s *Server) operate(w http.ResponseWriter, r *http.Request, do func(context
 		answerError(w, http.StatusInternalServerError, err.Error())
 		return
 	}
-	row, err := do(r.Context(), key)
+	row, err := do(s.parts[at].callback, r.Context(), key)
 	switch {
 	case errors.Is(err, store.ErrUnavailable), errors.Is(err, store.ErrBroken):
 		answerError(w, http.StatusServiceUnavailable, err.Error())

@@ -19,7 +19,8 @@
 // otherwise. Without a token it answers
 //
 //	GET /healthz    200 as long as the process runs
-//	GET /readyz     200 if pushes can be accepted, else 503 with the reason; 503 while it drains
+//	GET /readyz     200 if pushes can be accepted, else 503 with the reason; 503 while it drains. With
+//	                several databases 200 as long as one can be used, and the text names the accounts of the others
 //	GET /metrics    the metrics below, for Prometheus
 //
 // and with the header "Authorization: Bearer" and the token of the token file
@@ -42,7 +43,9 @@
 // # Storage
 //
 // Turns are kept in a SQLite database (store: sqlite:./echostr.db) that one process
-// has at a time, or in memory (memory:). Every hour the server removes from the database what
+// has at a time, in a PostgreSQL database that any number of processes share (postgres://…), or in
+// memory (memory:). Accounts may be spread over several; each of them has the
+// limits to itself, and what is asked about turns is asked of all. Every hour the server removes from the database what
 // is older than retention.bodies, the rows that say that there was
 // a message after the longer of that and 7 days, and what handlers have remembered of a user
 // (echostr.Session) when its time has come. Answers that wait to be sent or fetched stay until
@@ -101,7 +104,7 @@
 //	echostr_pushes_held_now                     gauge: those beyond their window
 //	echostr_handlers_running                    gauge: handlers within their time
 //	echostr_handlers_abandoned                  gauge: handlers that hang beyond it
-//	echostr_ready                               gauge: 1 if pushes can be accepted
+//	echostr_ready                               gauge: 1 if pushes of all accounts can be accepted
 //	echostr_build_info{version}                 gauge: 1
 //
 // for every account with an app_secret
@@ -116,13 +119,13 @@
 //	echostr_token_fetch_errors_total{account}   how often in vain
 //	echostr_token_conflicts_total{account}      tokens that died early again: another program fetches tokens, too
 //
-// and with a database
+// and with a database, or several together
 //
 //	echostr_store_commits_total                 transactions of turns
 //	echostr_store_rows_total                    turns written in them
 //	echostr_store_commit_seconds                histogram: how long they took
 //	echostr_store_group_size                    histogram: turns in one of them
-//	echostr_store_free_bytes                    gauge: room left on the disk, if that is known
+//	echostr_store_free_bytes                    gauge: room left on the disk (the fullest one), if that is known
 //	echostr_store_file_bytes                    gauge: size of the database
 //	echostr_store_wal_bytes                     gauge: size of its write-ahead log
 //	echostr_store_full                          gauge: 1 if no message is accepted because the disk is full
@@ -143,9 +146,7 @@ import (
 	"time"
 
 	"github.com/echostr/echostr"
-	"github.com/echostr/echostr/callback"
 	"github.com/echostr/echostr/internal/config"
-	"github.com/echostr/echostr/store"
 	"github.com/echostr/echostr/wxapi"
 )
 
@@ -205,16 +206,14 @@ type Options struct {
 // Server is a callback server with its store and its two listeners. Make one
 // with [New] and call Run once.
 type Server struct {
-	cfg      *Config
-	opts     Options
-	logger   *slog.Logger
-	store    store.Store
-	callback *callback.Server
-	clients  map[string]*wxapi.Client // of WeChat's API, by the names of their accounts
-	token    string
+	cfg     *Config
+	opts    Options
+	logger  *slog.Logger
+	parts   []*part
+	clients map[string]*wxapi.Client // of WeChat's API, by the names of their accounts
+	token   string
 
-	janitor     *janitor
-	stopJanitor func()
+	stopJanitors func()
 
 	listener      net.Listener
 	limited       *limitedListener
@@ -254,7 +253,7 @@ func New(cfg *Config, opts *Options) (_ *Server, err error) {
 		}
 		s.logger.Warn("doubtful configuration", slog.String("what", w.Error()))
 	}
-	if err := s.makeClients(); err != nil {
+	if err := s.makeParts(); err != nil {
 		return nil, err
 	}
 	if err := s.loadToken(); err != nil {
@@ -270,11 +269,7 @@ func New(cfg *Config, opts *Options) (_ *Server, err error) {
 			s.adminListener.Close()
 		}
 	}()
-	if err := s.openStore(deadline); err != nil {
-		return nil, err
-	}
-	if err := s.joinStore(); err != nil {
-		s.store.Close()
+	if err := s.openParts(deadline); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -285,9 +280,6 @@ func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
 // AdminAddr returns the address of the operator's listener.
 func (s *Server) AdminAddr() net.Addr { return s.adminListener.Addr() }
-
-// Callback returns the http.Handler that WeChat talks to.
-func (s *Server) Callback() *callback.Server { return s.callback }
 
 // Limits of the listener for pushes: S11.
 const (
@@ -313,7 +305,7 @@ const (
 func (s *Server) Run(ctx context.Context) error {
 	errorLog := slog.NewLogLogger(newSparing(s.logger.Handler()), slog.LevelWarn)
 	pushes := &http.Server{
-		Handler:           s.callback,
+		Handler:           s.callback(),
 		ReadHeaderTimeout: headerTime,
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    maxHeader,
@@ -338,7 +330,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}()
 	go func() { failed <- admin.Serve(s.adminListener) }()
 
-	s.startJanitor()
+	s.startJanitors()
 
 	var err error
 	select {

@@ -395,7 +395,7 @@ accounts:
 `, testAppID, testToken, testKey, until.Format(time.RFC3339)))
 	mine := echostr.NewRouter()
 	s := &Server{cfg: cfg, opts: Options{Handler: mine}}
-	if err := s.makeClients(); err != nil {
+	if err := s.makeParts(); err != nil {
 		t.Fatal(err)
 	}
 	want := callback.Account{
@@ -408,7 +408,7 @@ accounts:
 		AllowWeakToken: true, Once: true, BindSignature: true, Fallback: "请稍后", KeepUnsubscribed: true,
 	}
 	same := cmp.Options{cmp.Comparer(func(a, b *echostr.Router) bool { return a == b }), cmp.Comparer(func(a, b customerService) bool { return a == b })}
-	if diff := cmp.Diff([]callback.Account{want}, s.accounts(), same); diff != "" {
+	if diff := cmp.Diff([]callback.Account{want}, s.parts[0].accounts(), same); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
@@ -446,7 +446,10 @@ func TestAIAccount(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	s := &Server{cfg: cfg, logger: logger}
-	if a := s.accounts()[0]; a.Handler == nil || !a.Markdown || !a.RemoveThinking {
+	if err := s.makeParts(); err != nil {
+		t.Fatal(err)
+	}
+	if a := s.parts[0].accounts()[0]; a.Handler == nil || !a.Markdown || !a.RemoveThinking {
 		t.Errorf("%+v", a)
 	}
 }

@@ -2,9 +2,11 @@ package server
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/echostr/echostr/callback"
@@ -18,35 +20,36 @@ import (
 // nodeID names the process among those that share the store. On a database of its
 // own it always has the same name, so that each start replaces the node of
 // the last one, which is dead: the lock of the file proves it.
-func (s *Server) nodeID() string {
-	if s.cfg.Database() != "" {
+func (p *part) nodeID() string {
+	if p.cfg.Database() != "" {
 		return "echostr"
 	}
-	return "" // a random one
+	return "node-" + strings.ToLower(rand.Text()[:12])
 }
 
 // openStore opens the store that the configuration names. It waits for another
 // process to release a database until the deadline.
-func (s *Server) openStore(deadline time.Time) error {
-	if dsn := s.cfg.Postgres(); dsn != "" {
+func (p *part) openStore(deadline time.Time) error {
+	s := p.server
+	if dsn := p.cfg.Postgres(); dsn != "" {
 		db, err := postgres.Open(context.Background(), postgres.Config{DSN: dsn, Logger: s.logger})
 		if err != nil {
 			return openError(err)
 		}
-		s.store = db
-		s.janitor = newJanitor(db, time.Duration(s.cfg.Retention.Bodies), s.logger)
+		p.store = db
+		p.janitor = newJanitor(db, time.Duration(s.cfg.Retention.Bodies), s.logger)
 		return nil
 	}
-	if s.cfg.Database() == "" {
-		s.store = memory.New(memory.Config{})
-		s.janitor = newJanitor(s.store, time.Duration(s.cfg.Retention.Bodies), s.logger)
+	if p.cfg.Database() == "" {
+		p.store = memory.New(memory.Config{})
+		p.janitor = newJanitor(p.store, time.Duration(s.cfg.Retention.Bodies), s.logger)
 		s.logger.Info("messages are kept in memory: 20 minutes, and no longer than this process runs")
 		if time.Duration(s.cfg.Retention.Bodies) != defaultRetention {
 			s.logger.Warn("retention.bodies has no effect with the store memory:, which keeps nothing for longer than 20 minutes")
 		}
 		return nil
 	}
-	db, err := openDatabase(context.Background(), s.cfg, sqlite.Config{
+	db, err := openDatabase(context.Background(), p.cfg, sqlite.Config{
 		WaitLock: max(0, time.Until(deadline)),
 		Logger:   s.logger,
 		Fatal:    s.die,
@@ -54,8 +57,8 @@ func (s *Server) openStore(deadline time.Time) error {
 	if err != nil {
 		return err
 	}
-	s.store = db
-	s.janitor = newJanitor(db, time.Duration(s.cfg.Retention.Bodies), s.logger)
+	p.store = db
+	p.janitor = newJanitor(db, time.Duration(s.cfg.Retention.Bodies), s.logger)
 	return nil
 }
 
@@ -86,11 +89,13 @@ func openError(err error) error {
 }
 
 // joinStore makes the callback, which joins the store.
-func (s *Server) joinStore() (err error) {
-	s.callback, err = callback.New(callback.Config{
-		Accounts:   s.accounts(),
-		Store:      s.callbackStore(),
-		NodeID:     s.nodeID(),
+func (p *part) joinStore() (err error) {
+	s := p.server
+	p.node = p.nodeID()
+	p.callback, err = callback.New(callback.Config{
+		Accounts:   p.accounts(),
+		Store:      p.callbackStore(),
+		NodeID:     p.node,
 		MaxWaiting: int(s.cfg.Limits.MaxWaiting),
 		MaxRunning: int(s.cfg.Limits.MaxRunning),
 		Logger:     s.logger,
@@ -108,8 +113,8 @@ func (s *Server) joinStore() (err error) {
 }
 
 // callbackStore is the store as the callback sees it.
-func (s *Server) callbackStore() store.Store {
-	return watched{s.store, s.janitor}
+func (p *part) callbackStore() store.Store {
+	return watched{p.store, p.janitor}
 }
 
 // watched tells the janitor of every erasure: the callback erases by itself when a
@@ -142,10 +147,22 @@ type unusableError struct{ error }
 
 func (e unusableError) Unwrap() []error { return []error{ErrConfig, e.error} }
 
-// CheckStore says what is wrong with the place that a configuration names for its
-// database, without making the file or changing it. The error wraps [ErrConfig], unless the
+// CheckStore says what is wrong with the places that a configuration names for its
+// databases, without making a file or changing anything. The error wraps [ErrConfig], unless the
 // server of the database cannot be reached now.
 func CheckStore(cfg *Config) error {
+	parts := cfg.ByStore()
+	for _, part := range parts {
+		if err := checkStore(part); err != nil && len(parts) > 1 {
+			return fmt.Errorf("%s: %w", part.Store, err)
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkStore(cfg *Config) error {
 	if dsn := cfg.Postgres(); dsn != "" {
 		return openError(postgres.Check(context.Background(), postgres.Config{DSN: dsn, Logger: slog.New(slog.DiscardHandler)}))
 	}

@@ -38,8 +38,8 @@ func TestStartErrors(t *testing.T) {
 		{store.ErrFenced, nil, nil},
 	} {
 		st := memory.New(memory.Config{})
-		s := &Server{cfg: cfg, logger: slog.New(slog.DiscardHandler), store: unjoined{st, tt.err}}
-		for _, c := range []struct{ got, want error }{{s.joinStore(), tt.joining}, {openError(tt.err), tt.opening}} {
+		p := &part{server: &Server{cfg: cfg, logger: slog.New(slog.DiscardHandler)}, cfg: cfg, store: unjoined{st, tt.err}}
+		for _, c := range []struct{ got, want error }{{p.joinStore(), tt.joining}, {openError(tt.err), tt.opening}} {
 			if !errors.Is(c.got, tt.err) {
 				t.Errorf("%v became %v", tt.err, c.got)
 			}

@@ -25,22 +25,22 @@ type sharer interface {
 // has and the database has not.
 //
 // The store is opened after the clients are made, so it is looked at when it is needed.
-func (s *Server) tokens(secret config.Secret) wxapi.TokenStore {
-	if s.cfg.Postgres() == "" {
+func (p *part) tokens(secret config.Secret) wxapi.TokenStore {
+	if p.cfg.Postgres() == "" {
 		return nil
 	}
-	return sharedTokens{s, secret}
+	return sharedTokens{p, secret}
 }
 
 type sharedTokens struct {
-	server *Server
+	part   *part
 	secret config.Secret
 }
 
 // UpdateToken is part of wxapi.TokenStore. What cannot be decrypted, such as after a reset of the AppSecret, is no
 // token.
 func (t sharedTokens) UpdateToken(ctx context.Context, key wxapi.TokenKey, update func(ctx context.Context, stored wxapi.Token) (wxapi.Token, error)) error {
-	st, ok := t.server.store.(sharer)
+	st, ok := t.part.store.(sharer)
 	if !ok {
 		return errors.New("the store is not open yet; try again")
 	}

@@ -18,10 +18,10 @@ import (
 
 // makeClients makes the client of WeChat's API for every account that has an AppSecret, whether
 // verified or not: tokens are had without verification, too.
-func (s *Server) makeClients() error {
-	s.clients = make(map[string]*wxapi.Client)
-	for i := range s.cfg.Accounts {
-		a := &s.cfg.Accounts[i]
+func (p *part) makeClients() error {
+	s := p.server
+	for i := range p.cfg.Accounts {
+		a := &p.cfg.Accounts[i]
 		if a.AppSecret.IsZero() {
 			continue
 		}
@@ -35,7 +35,7 @@ func (s *Server) makeClients() error {
 			BaseURL:   s.cfg.APIBaseURL,
 			TokenKind: kind,
 			Transport: s.opts.transport,
-			Tokens:    s.tokens(a.AppSecret),
+			Tokens:    p.tokens(a.AppSecret),
 			Logger:    s.logger,
 		})
 		if err != nil {

@@ -68,7 +68,7 @@ func service(t *testing.T, transport http.RoundTripper) callback.API {
 func loggedService(t *testing.T, transport http.RoundTripper, logger *slog.Logger) callback.API {
 	t.Helper()
 	s := &Server{cfg: load(t, apiYAML), logger: logger, opts: Options{transport: transport}}
-	if err := s.makeClients(); err != nil {
+	if err := s.makeParts(); err != nil {
 		t.Fatal(err)
 	}
 	return s.customerService(&s.cfg.Accounts[0])
@@ -242,13 +242,13 @@ func TestClients(t *testing.T) {
 		{"    app_secret: s\n    verified: true\n    late: ticket\n", true, true}, // for Say and Typing
 	} {
 		s := &Server{cfg: load(t, testYAML+tt.keys), logger: slog.New(slog.DiscardHandler)}
-		if err := s.makeClients(); err != nil {
+		if err := s.makeParts(); err != nil {
 			t.Fatal(err)
 		}
 		if got := s.clients["demo"] != nil; got != tt.client {
 			t.Errorf("%q: a client %v", tt.keys, got)
 		}
-		if got := s.accounts()[0].API; (got != nil) != tt.service {
+		if got := s.parts[0].accounts()[0].API; (got != nil) != tt.service {
 			t.Errorf("%q: the API %v", tt.keys, got)
 		}
 	}
@@ -266,7 +266,7 @@ func TestTokenKind(t *testing.T) {
 			got = r.Method + " " + r.URL.Scheme + "://" + r.URL.Host + r.URL.Path
 			return answer(200, `{"access_token":"t","expires_in":7200}`)
 		})}}
-		if err := s.makeClients(); err != nil {
+		if err := s.makeParts(); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := s.clients["demo"].Token(t.Context()); err != nil || got != want {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/echostr/echostr/internal/config"
 	"github.com/echostr/echostr/server"
@@ -17,6 +18,8 @@ type backupCommand struct {
 	File   string `arg:"" help:"The backup, which must not exist."`
 	Config string `short:"c" default:"${default_config}" placeholder:"FILE" help:"The configuration (${default})."`
 	JSON   bool   `name:"json" help:"Print JSON."`
+
+	databaseOf
 }
 
 func (c *backupCommand) Help() string {
@@ -30,7 +33,7 @@ Exit codes: 0 done, 1 failed, for example because the file exists or there is no
 }
 
 func (c *backupCommand) Run(ctx context.Context, term *terminal) error {
-	cfg, err := withDatabase(c.Config, term)
+	cfg, err := c.withDatabase(c.Config, term)
 	if err != nil {
 		return err
 	}
@@ -65,6 +68,8 @@ type restoreCommand struct {
 	File   string `arg:"" help:"The backup."`
 	SHA256 string `name:"sha256" placeholder:"HEX" help:"Refuse a backup that has not this checksum, which echostr backup has printed."`
 	Config string `short:"c" default:"${default_config}" placeholder:"FILE" help:"The configuration (${default})."`
+
+	databaseOf
 }
 
 func (c *restoreCommand) Help() string {
@@ -79,7 +84,7 @@ func (c *restoreCommand) Run(ctx context.Context, term *terminal) error {
 	if sum, err := hex.DecodeString(c.SHA256); err != nil || len(sum) != 0 && len(sum) != sha256.Size {
 		return usage("--sha256 has 64 hexadecimal digits, as `echostr backup` and sha256sum print them")
 	}
-	cfg, err := withDatabase(c.Config, term)
+	cfg, err := c.withDatabase(c.Config, term)
 	if err != nil {
 		return err
 	}
@@ -117,11 +122,34 @@ func sizeText(n int64) string {
 	return fmt.Sprintf("%d KiB", (n+1023)/1024)
 }
 
-// withDatabase loads a configuration whose store is a database.
-func withDatabase(path string, term *terminal) (*config.Config, error) {
+// databaseOf says which database is meant, if accounts have databases of their own.
+type databaseOf struct {
+	Account string `placeholder:"NAME" help:"The database of this account, if accounts have databases of their own."`
+}
+
+// withDatabase loads a configuration, and returns its part whose store is the database that is meant.
+func (c *databaseOf) withDatabase(path string, term *terminal) (*config.Config, error) {
 	cfg, _, err := loadConfig(path, term.env)
 	if err != nil {
 		return nil, err
+	}
+	if c.Account != "" {
+		if err := server.UnknownAccount(cfg, c.Account); err != nil {
+			return nil, err
+		}
+	}
+	parts := cfg.ByStore()
+	if len(parts) > 1 && c.Account == "" {
+		var all []string
+		for _, part := range parts {
+			all = append(all, accountNames(part))
+		}
+		return nil, usage("this configuration has %d databases, of the accounts %s; say which one is meant with --account NAME, and run this for each", len(parts), strings.Join(all, " | "))
+	}
+	for _, part := range parts {
+		if c.Account == "" || server.UnknownAccount(part, c.Account) == nil {
+			cfg = part
+		}
 	}
 	switch {
 	case cfg.Postgres() != "":

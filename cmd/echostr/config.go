@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/echostr/echostr/internal/config"
@@ -35,7 +36,7 @@ func (c *configCheckCommand) Run(term *terminal) error {
 	if path == "" {
 		path = "the configuration in the environment"
 	}
-	fmt.Fprintf(term.out, "%s is good. %s\n", path, keeps(cfg))
+	fmt.Fprintf(term.out, "%s is good. %s\n", path, strings.Join(keeping(cfg), " "))
 	t := newTable("ACCOUNT", "MODE", "BOT", "VERIFIED", "HANDLER", "FRESHNESS")
 	for i := range cfg.Accounts {
 		a := &cfg.Accounts[i]
@@ -53,18 +54,38 @@ func (c *configCheckCommand) Run(term *terminal) error {
 	return nil
 }
 
-// keeps says where a configuration keeps messages.
-func keeps(cfg *config.Config) string {
+// keeping says where a configuration keeps messages, and those of which accounts if there are several places.
+func keeping(cfg *config.Config) (sentences []string) {
+	parts := cfg.ByStore()
+	for _, part := range parts {
+		whose := ""
+		if len(parts) > 1 {
+			whose = " of " + accountNames(part)
+		}
+		sentences = append(sentences, "Messages"+whose+" are kept in "+keptIn(part)+".")
+	}
+	return sentences
+}
+
+func keptIn(cfg *config.Config) string {
 	path := cfg.Database()
 	switch {
 	case cfg.Postgres() != "":
-		return "Messages are kept in " + cfg.Store.String() + ", which any number of nodes share."
+		return cfg.Store.String() + ", which any number of nodes share"
 	case path == "":
-		return "Messages are kept in memory, no longer than the process runs."
+		return "memory, no longer than the process runs"
 	}
 	info, err := os.Stat(path)
 	if err != nil {
-		return "Messages are kept in " + path + ", which the first start makes."
+		return path + ", which the first start makes"
 	}
-	return "Messages are kept in " + path + " (" + sizeText(info.Size()) + ")."
+	return path + " (" + sizeText(info.Size()) + ")"
+}
+
+func accountNames(cfg *config.Config) string {
+	names := make([]string, len(cfg.Accounts))
+	for i := range names {
+		names[i] = cfg.Accounts[i].Name
+	}
+	return strings.Join(names, ", ")
 }

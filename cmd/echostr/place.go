@@ -37,20 +37,21 @@ type place struct {
 	cfg              *config.Config // its configuration, or at least its store; may be nil
 }
 
-// database is the file that the server at p keeps, if it is there, or the address of the database that it
-// shares with others.
+// database names the files that the server at p keeps, those that are there, and the addresses of databases
+// that it shares with others.
 func (p place) database() string {
-	switch {
-	case p.cfg == nil:
-		return ""
-	case p.cfg.Postgres() != "":
-		return p.cfg.Store.String()
-	}
-	path := p.cfg.Database()
-	if info, err := os.Stat(path); path == "" || err != nil || info.Size() == 0 {
+	if p.cfg == nil {
 		return ""
 	}
-	return path
+	var names []string
+	for _, part := range p.cfg.ByStore() {
+		if part.Postgres() != "" {
+			names = append(names, part.Store.String())
+		} else if info, err := os.Stat(part.Database()); err == nil && info.Size() > 0 {
+			names = append(names, part.Database())
+		}
+	}
+	return strings.Join(names, " and ")
 }
 
 // ask puts a question to the first server that runs. If none does it is answered from

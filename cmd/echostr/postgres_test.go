@@ -1,6 +1,10 @@
 package main
 
 import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -27,4 +31,45 @@ func TestPostgresStore(t *testing.T) {
 			t.Errorf("%q: %+v; want code %d and %q", test.args, got, test.code, test.want)
 		}
 	}
+}
+
+// Accounts in databases of their own: every command says which it has looked into, and one that copies a database must
+// be told which.
+func TestAccountStores(t *testing.T) {
+	t.Parallel()
+	one := execute(t, "", "account", "new", "one", "--app-id", "wxb11529c136998cb6").out
+	two := strings.TrimPrefix(execute(t, "", "account", "new", "two", "--app-id", "wxb11529c136998cb7").out, "accounts:\n")
+	yaml := "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\n" + strings.Replace(one+two, "- name: two", "- name: two\n    store: sqlite:two.db", 1)
+	file := write(t, "echostr.yaml", yaml)
+	dir := filepath.Dir(file)
+	first, second := filepath.Join(dir, "echostr.db"), filepath.Join(dir, "two.db")
+	run := func(code int, want string, args ...string) result {
+		t.Helper()
+		got := execute(t, "", append(args, "-c", file)...)
+		if got.code != code || !strings.Contains(got.out+got.err, want) {
+			t.Errorf("%q: %+v; want code %d and %q", args, got, code, want)
+		}
+		return got
+	}
+	if got := execute(t, "", "config", "check", file); got.code != 0 || !strings.Contains(got.out, "Messages of one are kept in "+first+", which the first start makes. Messages of two are kept in "+second) {
+		t.Errorf("%+v", got)
+	}
+	p := launch(t, nil, binary(t, "echostr"), "serve", "-c", file)
+	p.waitFor(t, `admin: http://(\S+)\n`)
+	if code := p.terminate(t); code != 0 {
+		t.Fatalf("exit code %d", code)
+	}
+	run(0, "reading "+first+" and "+second, "turn", "ls")
+	run(0, "opening "+first+" and "+second, "erase", "oUser")
+	backup := filepath.Join(dir, "backup.db")
+	run(exitUsage, "of the accounts one | two; say which one is meant with --account NAME", "backup", backup)
+	run(exitFailed, `no account "three"`, "backup", backup, "--account", "three")
+	run(0, "is a copy of "+second, "backup", backup, "--account", "two")
+	run(exitUsage, "--account NAME", "restore", backup)
+	for _, name := range []string{"", "-wal", "-shm"} {
+		if err := os.Rename(second+name, filepath.Join(dir, "old"+name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+	run(0, second+" holds", "restore", backup, "--account", "two")
 }

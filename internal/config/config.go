@@ -61,7 +61,7 @@ type Config struct {
 	AdminTokenFile string `yaml:"admin_token_file"`
 	// Store is where turns are kept: "sqlite:" and the name of a database file (see
 	// Database), "postgres://" and the rest of an address (see Postgres), or "memory:". Defaults to
-	// sqlite:./echostr.db.
+	// sqlite:./echostr.db. An account may have a store of its own: see ByStore.
 	Store Store `yaml:"store"`
 	// AllowNetworkFileSystem accepts a database file on NFS, SMB or FUSE, whose locks
 	// and flushes may not do what they say.
@@ -128,6 +128,8 @@ type Account struct {
 	Name string `yaml:"name"`
 	// AppID is wx and 16 hexadecimal digits.
 	AppID string `yaml:"app_id" also:"appid"`
+	// Store is where the turns of this account are kept, in the form of Config.Store. Empty: there.
+	Store Store `yaml:"store"`
 	// AppSecret is needed for calls to WeChat's API, and so for a Late of api or hold.
 	AppSecret Secret `yaml:"app_secret" also:"secret"`
 	// Token is what WeChat's console calls 令牌(Token).
@@ -371,9 +373,7 @@ func (c *Config) fillDefaults() {
 	setDefault(&c.Listen, "127.0.0.1:8080")
 	setDefault(&c.Admin, "127.0.0.1:8081")
 	setDefault(&c.Store, defaultStore)
-	if c.Store == "memory" {
-		c.Store = memoryStore
-	}
+	c.Store = c.Store.spelled()
 	setDefault(&c.Log.Level, "info")
 	setDefault(&c.Log.Format, LogText)
 	setDefaultUnless(c, "retention.bodies", &c.Retention.Bodies, Duration(720*time.Hour))
@@ -382,6 +382,7 @@ func (c *Config) fillDefaults() {
 	setDefault(&c.OnUnsubscribe, Erase)
 	for i := range c.Accounts {
 		a := &c.Accounts[i]
+		a.Store = a.Store.spelled()
 		setDefaultUnless(c, accountPath(i, "handler_timeout"), &a.HandlerTimeout, Duration(time.Minute))
 		freshness := 5 * time.Minute
 		if a.Mode == Safe {

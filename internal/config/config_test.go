@@ -461,7 +461,7 @@ func TestDatabase(t *testing.T) {
 			t.Errorf("%s in %q: %q, want %q", tt.store, tt.file, got, tt.want)
 		}
 		k := checker{c: c}
-		if k.store(); len(k.errs) > 0 {
+		if k.store("store", c.Store); len(k.errs) > 0 {
 			t.Errorf("%s is refused: %v", tt.store, k.errs)
 		}
 	}
@@ -476,8 +476,8 @@ func TestBadStores(t *testing.T) {
 		"sqlite3:e.db": "write sqlite: before", "file:e.db": "write sqlite: before", "postgresql://x": "names no database", "postgres:x": "is not an address", "postgres://u:p%zz@h/n": "is not an address", "postgres://u:p/w@h:5432/n": "is not an address",
 		"./echostr.db": "is not a store; write sqlite:./echostr.db", "SQLITE:e.db": "is not a store",
 	} {
-		k := checker{c: &Config{Store: Store(store)}}
-		if k.store(); len(k.errs) != 1 || k.errs[0].Path != "store" || !strings.Contains(k.errs[0].Text, want) {
+		k := checker{c: &Config{}}
+		if k.store("store", Store(store)); len(k.errs) != 1 || k.errs[0].Path != "store" || !strings.Contains(k.errs[0].Text, want) {
 			t.Errorf("%q: %v, want %q", store, k.errs, want)
 		}
 	}

@@ -49,6 +49,14 @@ func (s *Store) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// spelled returns s as it is written in full.
+func (s Store) spelled() Store {
+	if s == "memory" {
+		return memoryStore
+	}
+	return s
+}
+
 func (s Store) isPostgres() bool {
 	scheme, _, _ := strings.Cut(string(s), ":")
 	return slices.Contains([]string{"postgres", "postgresql"}, scheme)
@@ -78,52 +86,92 @@ func (c *Config) Database() string {
 	return filepath.Join(filepath.Dir(c.file), name)
 }
 
+// ByStore takes c apart into one Config for each store that accounts are kept in: with this store, these
+// accounts, and everything else as in c. They come in the order of their first accounts. Two names of one
+// database file are one store; whether two addresses lead to one database only their server knows.
+func (c *Config) ByStore() []*Config {
+	var parts []*Config
+	byPlace := make(map[string]*Config)
+	for i := range c.Accounts {
+		one := *c
+		if a := &c.Accounts[i]; a.Store != "" {
+			one.Store = a.Store
+		}
+		place := string(one.Store)
+		if file := one.Database(); file != "" {
+			place = sqliteScheme + trueName(file)
+		}
+		part := byPlace[place]
+		if part == nil {
+			part, one.Accounts = &one, nil
+			byPlace[place] = part
+			parts = append(parts, part)
+		}
+		part.Accounts = append(part.Accounts, c.Accounts[i])
+	}
+	return parts
+}
+
+// trueName is the name of a file without symbolic links, as far as it is there.
+func trueName(file string) string {
+	if abs, err := filepath.Abs(file); err == nil {
+		file = abs
+	}
+	if real, err := filepath.EvalSymlinks(file); err == nil {
+		return real
+	}
+	if dir, err := filepath.EvalSymlinks(filepath.Dir(file)); err == nil {
+		return filepath.Join(dir, filepath.Base(file))
+	}
+	return file
+}
+
 const storeHelp = "write sqlite:./echostr.db for a database in that file, postgres://user:password@host:5432/name for a database that several nodes share, or memory: for a store that forgets everything when the process ends"
 
-func (k *checker) store() {
-	scheme, _, _ := strings.Cut(string(k.c.Store), ":")
-	name, isSQLite := strings.CutPrefix(string(k.c.Store), sqliteScheme)
+func (k *checker) store(path string, s Store) {
+	scheme, _, _ := strings.Cut(string(s), ":")
+	name, isSQLite := strings.CutPrefix(string(s), sqliteScheme)
 	switch {
-	case k.c.Store == memoryStore:
+	case s == memoryStore:
 	case scheme == "memory", isSQLite && strings.Contains(name, ":memory:"):
-		k.bad("store", "has more than the store in memory needs; write memory: alone")
-	case k.c.Store == "sqlite": // as YAML has it without a name
-		k.database("")
+		k.bad(path, "has more than the store in memory needs; write memory: alone")
+	case s == "sqlite": // as YAML has it without a name
+		k.database(path, "")
 	case isSQLite:
-		k.database(name)
+		k.database(path, name)
 	case scheme == "sqlite3", scheme == "file":
-		k.bad("store", "is a database file under another name than here; write sqlite: before the file, like sqlite:./echostr.db")
-	case k.c.Store.isPostgres():
-		k.postgres(string(k.c.Store))
+		k.bad(path, "is a database file under another name than here; write sqlite: before the file, like sqlite:./echostr.db")
+	case s.isPostgres():
+		k.postgres(path, string(s))
 	default:
-		k.bad("store", "is not a store; %s", storeHelp)
+		k.bad(path, "is not a store; %s", storeHelp)
 	}
 }
 
 // database checks the name of a database file.
-func (k *checker) database(name string) {
+func (k *checker) database(path, name string) {
 	switch {
 	case name == "":
-		k.bad("store", "names no file; %s", storeHelp)
+		k.bad(path, "names no file; %s", storeHelp)
 	case strings.HasPrefix(name, "//") && !strings.HasPrefix(name, "///"):
-		k.bad("store", "looks like the address of another machine; write sqlite:./echostr.db, or sqlite:/var/lib/echostr/echostr.db with one slash")
+		k.bad(path, "looks like the address of another machine; write sqlite:./echostr.db, or sqlite:/var/lib/echostr/echostr.db with one slash")
 	case strings.ContainsRune(name, '?'):
-		k.bad("store", "has parameters behind a question mark, and there are none; write the name of the file alone, like sqlite:./echostr.db")
+		k.bad(path, "has parameters behind a question mark, and there are none; write the name of the file alone, like sqlite:./echostr.db")
 	case strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\ufffd' }):
-		k.bad("store", "has characters that no name of a file should have; write a plain one, like sqlite:./echostr.db")
+		k.bad(path, "has characters that no name of a file should have; write a plain one, like sqlite:./echostr.db")
 	case strings.HasSuffix(name, "/"), filepath.Base(name) == ".", filepath.Base(name) == "..":
-		k.bad("store", "names a folder; write the name of a file in it, like sqlite:./echostr.db")
+		k.bad(path, "names a folder; write the name of a file in it, like sqlite:./echostr.db")
 	}
 }
 
 // postgres checks the address of a database. What is wrong with it is not quoted: it may be the password.
-func (k *checker) postgres(address string) {
+func (k *checker) postgres(path, address string) {
 	const advice = "write it like postgres://user:password@host:5432/name, and characters such as @, / and %% in the password as %%40, %%2F and %%25"
 	u, err := url.Parse(address)
 	switch {
 	case err != nil, u.Opaque != "":
-		k.bad("store", "is not an address of a database; "+advice)
+		k.bad(path, "is not an address of a database; "+advice)
 	case strings.Trim(u.Path, "/") == "":
-		k.bad("store", "names no database behind the host; "+advice)
+		k.bad(path, "names no database behind the host; "+advice)
 	}
 }

@@ -70,7 +70,7 @@ func (c *Config) problems(now time.Time) Errors {
 	if sameAddress(c.Listen, c.Admin) {
 		k.bad("admin", "is the same address as listen; give each a port of its own")
 	}
-	k.store()
+	k.store("store", c.Store)
 	span(k, "retention.bodies", c.Retention.Bodies, Duration(time.Hour), Duration(3660*24*time.Hour), "1h", "3660d")
 	span(k, "limits.max_waiting", c.Limits.MaxWaiting, 1, maxCount, "1", "1000000")
 	span(k, "limits.max_running", c.Limits.MaxRunning, 1, maxCount, "1", "1000000")
@@ -136,6 +136,9 @@ func (k *checker) account(i int, now time.Time) {
 	}
 	if a.OriginalID != "" && !originalIDPattern.MatchString(a.OriginalID) {
 		k.bad(path("original_id"), "must be gh_ and 12 hexadecimal digits; copy 原始ID from WeChat's console, or leave the key out")
+	}
+	if a.Store != "" {
+		k.store(path("store"), a.Store)
 	}
 	switch a.Mode {
 	case Plain, Compatible, Safe:

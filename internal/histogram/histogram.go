@@ -61,6 +61,15 @@ type Snapshot struct {
 	Sum    float64   // of all measurements
 }
 
+// Plus returns the measurements of both, which have the same bounds.
+func (s Snapshot) Plus(t Snapshot) Snapshot {
+	sum := Snapshot{Bounds: s.Bounds, Counts: slices.Clone(s.Counts), Sum: s.Sum + t.Sum}
+	for i, n := range t.Counts {
+		sum.Counts[i] += n
+	}
+	return sum
+}
+
 // Count returns how many measurements there were.
 func (s Snapshot) Count() (n uint64) {
 	for _, c := range s.Counts {
