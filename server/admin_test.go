@@ -374,3 +374,30 @@ func TestNewLogger(t *testing.T) {
 		t.Error(out.String())
 	}
 }
+
+// Nodes that start at the same moment in one folder have one token.
+func TestTokenOfTwoNodes(t *testing.T) {
+	t.Parallel()
+	for range 20 {
+		file := filepath.Join(t.TempDir(), "token")
+		made := make(chan string, 8)
+		for range cap(made) {
+			go func() {
+				token, err := writeToken(file)
+				if err != nil {
+					t.Error(err)
+				}
+				made <- token
+			}()
+		}
+		first := <-made
+		for range cap(made) - 1 {
+			if token := <-made; token != first {
+				t.Fatal("they have two")
+			}
+		}
+		if kept, err := ReadToken(file); err != nil || kept != first {
+			t.Fatalf("the file has another one, %v", err)
+		}
+	}
+}

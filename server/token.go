@@ -88,6 +88,13 @@ func writeToken(file string) (string, error) {
 	if err = errors.Join(err, temp.Close()); err != nil {
 		return "", err
 	}
+	switch err := os.Link(temp.Name(), file); {
+	case err == nil:
+		return token, nil
+	case errors.Is(err, fs.ErrExist):
+		return ReadToken(file) // of another node that starts at the same moment
+	}
+	// A file system without hard links.
 	if err := os.Rename(temp.Name(), file); err != nil {
 		return "", err
 	}
