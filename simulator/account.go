@@ -3,6 +3,7 @@ package simulator
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"strings"
 )
@@ -21,6 +22,10 @@ const (
 type Account struct {
 	// URL is the server address (服务器地址), http or https. It may have a query.
 	URL string
+	// Nodes are the addresses, host and port, of the nodes of a server that has several, as a load balancer
+	// before them has them: each push goes to the next one, so retries never come to the node that the push before
+	// came to. One that takes no connection is passed over. The requests stay those to URL. Empty: pushes go to the host of URL.
+	Nodes []string
 	// Token is the token (令牌).
 	Token string
 	// Mode is the encryption mode. It must be given.
@@ -50,6 +55,11 @@ func (a Account) check() ([]byte, error) {
 	u, err := url.Parse(a.URL)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, fmt.Errorf("simulator: the URL %q is not one that WeChat would push to; give it as http://host/path", a.URL)
+	}
+	for _, node := range a.Nodes {
+		if _, port, err := net.SplitHostPort(node); err != nil || port == "" {
+			return nil, fmt.Errorf("simulator: the node %q is not an address; give it as host:port, like 127.0.0.1:8082", node)
+		}
 	}
 	if a.Token == "" {
 		return nil, errors.New("simulator: the token (令牌) is empty; give the one the server is configured with")

@@ -90,7 +90,7 @@ func (o *Official) Config() OfficialConfig {
 }
 
 // Configure changes the account's configuration, for what is pushed from now on. What is left
-// empty stays as it is. The AppID and the original id cannot be changed.
+// empty stays as it is; another URL has the Nodes that are given with it. The AppID and the original id cannot be changed.
 func (o *Official) Configure(c OfficialConfig) error {
 	o.p.mu.Lock()
 	defer o.p.mu.Unlock()
@@ -100,7 +100,9 @@ func (o *Official) Configure(c OfficialConfig) error {
 	if c.Account.AppID != old.Account.AppID || c.Account.OriginalID != old.Account.OriginalID {
 		return fmt.Errorf("simulator: AppID and original id of an account stay what they are; add another account")
 	}
-	c.Account.URL = or(c.Account.URL, old.Account.URL)
+	if c.Account.URL == "" || c.Account.URL == old.Account.URL && c.Account.Nodes == nil {
+		c.Account.URL, c.Account.Nodes = old.Account.URL, old.Account.Nodes
+	}
 	c.Account.Token = or(c.Account.Token, old.Account.Token)
 	c.Account.Mode = Mode(or(string(c.Account.Mode), string(old.Account.Mode)))
 	c.Account.EncodingAESKey = or(c.Account.EncodingAESKey, old.Account.EncodingAESKey)

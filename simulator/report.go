@@ -72,6 +72,8 @@ type Push struct {
 	Message Message
 	// Request is what was sent, or would have been if Lost.
 	Request Request
+	// Node is the one of Account.Nodes that it was sent to, or that refused it last, empty if the account has none.
+	Node string
 	// Number counts the pushes of the message from 1.
 	Number int
 	// Start is when the connection was begun, and Duration how long the push took.

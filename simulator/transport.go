@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -94,9 +95,21 @@ func (w *WeChat) request(method, query string, body []byte) *Request {
 	return r
 }
 
-// exchange makes the request of p on a connection of its own, and fills in what came of
-// it. R-PUSH-TIMEOUT
+// exchange makes the request of p, and fills in what came of it. A node that takes no connection is passed over, as
+// load balancers do: nothing was sent to it.
 func (w *WeChat) exchange(ctx context.Context, p *Push) {
+	w.exchangeOnce(ctx, p)
+	nodes := w.account.Nodes
+	at := slices.Index(nodes, p.Node)
+	for tried := 1; p.Outcome == Refused && tried < len(nodes); tried++ {
+		at = (at + 1) % len(nodes)
+		p.Node, p.Outcome, p.Err = nodes[at], Pending, nil
+		w.exchangeOnce(ctx, p)
+	}
+}
+
+// exchangeOnce makes the request of p on a connection of its own. R-PUSH-TIMEOUT
+func (w *WeChat) exchangeOnce(ctx context.Context, p *Push) {
 	limited, cancel := context.WithTimeout(ctx, w.rules.Timeout)
 	defer cancel() // closes the connection, whatever state it is in
 	fail := func(err error) {
@@ -124,6 +137,9 @@ func (w *WeChat) exchange(ctx context.Context, p *Push) {
 		return
 	}
 	req.Header = p.Request.Header
+	if p.Node != "" {
+		req.Host, req.URL.Host = req.URL.Host, p.Node
+	}
 	resp, err := w.transport.RoundTrip(req)
 	if err != nil {
 		fail(err)

@@ -41,7 +41,7 @@ func (w *WeChat) Verify(ctx context.Context) (*URLCheck, error) {
 	timestamp, nonce := strconv.FormatInt(time.Now().Unix(), 10), newNonce()
 	c := &URLCheck{Echostr: strconv.FormatInt(1_000_000_000_000_000_000+rand.Int64N(8_000_000_000_000_000_000), 10)}
 	query := "signature=" + sign(w.account.Token, timestamp, nonce) + "&echostr=" + c.Echostr + "&timestamp=" + timestamp + "&nonce=" + nonce
-	c.Push = Push{Number: 1, Start: time.Now(), Request: *w.request(http.MethodGet, query, nil)}
+	c.Push = Push{Number: 1, Node: w.node(0), Start: time.Now(), Request: *w.request(http.MethodGet, query, nil)}
 	w.exchange(ctx, &c.Push)
 	c.Push.Duration = time.Since(c.Push.Start)
 	if err := ctx.Err(); err != nil && c.Push.Outcome != Answered {

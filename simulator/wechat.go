@@ -51,6 +51,7 @@ type WeChat struct {
 	started   func(Push)
 	ended     func(Push)
 	patience  *patience // shared by copies
+	messages  *atomic.Uint64
 }
 
 // New checks the account, without connecting to it. Errors do not quote secrets.
@@ -61,7 +62,7 @@ func New(c Config) (*WeChat, error) {
 	}
 	w := &WeChat{
 		account: c.Account, key: key, rules: c.Rules.withDefaults(), user: or(c.User, "oEchostr0User000000000000001"),
-		transport: c.Transport, started: c.PushStarted, ended: c.PushEnded, patience: new(patience),
+		transport: c.Transport, started: c.PushStarted, ended: c.PushEnded, patience: new(patience), messages: new(atomic.Uint64),
 	}
 	w.account.OriginalID = c.Account.originalID()
 	if w.transport == nil {
@@ -179,8 +180,9 @@ func (w *WeChat) deliver(ctx context.Context, r *Report, next *Request) (*Report
 	if next == nil {
 		next = w.pack(r)
 	}
+	first := w.messages.Add(1)
 	for number := 1; ; number++ {
-		push := w.push(ctx, Push{Message: r.Message, Number: number, Lost: number <= w.rules.LoseFirst, Request: *next})
+		push := w.push(ctx, Push{Message: r.Message, Number: number, Node: w.node(first + uint64(number) - 2), Lost: number <= w.rules.LoseFirst, Request: *next})
 		if err := ctx.Err(); err != nil && push.Outcome != Answered {
 			r.Verdict = Verdict{Problem: "stopped", Why: "it was stopped before WeChat would have given up"}
 			return r, err
@@ -206,6 +208,14 @@ func (w *WeChat) deliver(ctx context.Context, r *Report, next *Request) (*Report
 			next = w.pack(r)
 		}
 	}
+}
+
+// node is the node whose turn it is, if there are several.
+func (w *WeChat) node(turn uint64) string {
+	if n := uint64(len(w.account.Nodes)); n > 0 {
+		return w.account.Nodes[turn%n]
+	}
+	return ""
 }
 
 // pack signs the message, and seals it if the mode wants it. R-PUSH-QUERY

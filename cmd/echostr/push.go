@@ -183,7 +183,7 @@ func (c *pushCommand) account(term *terminal) (simulator.Account, error) {
 	switch {
 	case c.Config != "":
 		var err error
-		if a, err = c.configured(term); err != nil {
+		if _, a, err = configured(c.Config, c.Account, term.env); err != nil {
 			return a, err
 		}
 	case c.Account != "":
@@ -222,29 +222,29 @@ func override(p *string, v string) {
 	}
 }
 
-// configured returns an account of the configuration file.
-func (c *pushCommand) configured(term *terminal) (simulator.Account, error) {
-	cfg, err := config.Load(c.Config, term.env)
+// configured returns an account of a configuration file, by its name if there are several.
+func configured(file, name string, env []string) (*config.Account, simulator.Account, error) {
+	cfg, err := config.Load(file, env)
 	if err != nil {
-		return simulator.Account{}, err
+		return nil, simulator.Account{}, err
 	}
 	var names []string
 	for i := range cfg.Accounts {
 		a := &cfg.Accounts[i]
 		names = append(names, a.Name)
-		if a.Name != c.Account && (c.Account != "" || len(cfg.Accounts) > 1) {
+		if a.Name != name && (name != "" || len(cfg.Accounts) > 1) {
 			continue
 		}
-		return simulator.Account{
+		return a, simulator.Account{
 			URL:   "http://" + reachable(cfg.Listen) + callback.PathPrefix + a.Name,
 			Token: a.Token.Reveal(), Mode: simulator.Mode(a.Mode),
 			AppID: a.AppID, EncodingAESKey: a.EncodingAESKey.Reveal(), OriginalID: a.OriginalID,
 		}, nil
 	}
-	if c.Account != "" {
-		return simulator.Account{}, usage("there is no account %s in %s; it has %s", c.Account, c.Config, strings.Join(names, ", "))
+	if name != "" {
+		return nil, simulator.Account{}, usage("there is no account %s in %s; it has %s", name, file, strings.Join(names, ", "))
 	}
-	return simulator.Account{}, usage("say which account with --account; %s has %s", c.Config, strings.Join(names, ", "))
+	return nil, simulator.Account{}, usage("say which account with --account; %s has %s", file, strings.Join(names, ", "))
 }
 
 // reachable is where a listener on all addresses is reached from here.

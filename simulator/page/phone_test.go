@@ -435,3 +435,26 @@ func TestCurl(t *testing.T) {
 		t.Errorf("%s\nis read as %q: %v", command, got, err)
 	}
 }
+
+// Of a server with several nodes each push says to which it went.
+func TestNodes(t *testing.T) {
+	t.Parallel()
+	bot := &testBot{}
+	w := newWorld(t, bot)
+	one, two := httptest.NewServer(bot), httptest.NewServer(bot)
+	t.Cleanup(one.Close)
+	t.Cleanup(two.Close)
+	nodes := []string{one.Listener.Addr().String(), two.Listener.Addr().String()}
+	if err := w.official.Configure(simulator.OfficialConfig{Account: simulator.Account{URL: "http://wx.example/wx", Nodes: nodes}}); err != nil {
+		t.Fatal(err)
+	}
+	w.official.SetRules(simulator.Rules{Timeout: 3 * time.Second})
+	p := openTab(t, w.url, 1280, 860, "good")
+	p.say("慢 8")
+	p.sees("等了 8 秒")
+	p.wait("the exchange has ended", `document.querySelector('[data-exchange="1"]').dataset.mood === 'good'`)
+	labels := eval[[]string](p, `[...document.querySelectorAll('[data-exchange="1"] .label')].map((n) => n.textContent)`)
+	if len(labels) != 2 || !strings.HasPrefix(labels[0], "1 · "+nodes[0]+" · ") || !strings.HasPrefix(labels[1], "2 · "+nodes[1]+" · ") {
+		t.Errorf("the pushes are called %q", labels)
+	}
+}

@@ -22,6 +22,7 @@ import (
 
 	"github.com/echostr/echostr/callback"
 	"github.com/echostr/echostr/internal/config"
+	"github.com/echostr/echostr/internal/pgtest"
 	"github.com/echostr/echostr/server"
 	"github.com/echostr/echostr/simulator"
 	"github.com/echostr/echostr/simulator/page"
@@ -98,18 +99,7 @@ func takeScreenshots(t *testing.T, language string) {
 	}
 	shoot := func(view string, width, height int64) {
 		t.Helper()
-		p.do("resize", chromedp.EmulateViewport(width, height))
-		eval[bool](p, `(document.activeElement?.blur(), true)`)
-		time.Sleep(400 * time.Millisecond) // it is drawn
-		picture, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
-		if err != nil {
-			t.Fatal(err)
-		}
-		file := filepath.Join(*screenshots, fmt.Sprintf("page-%s-%s-%d.png", view, language, width))
-		if err := os.WriteFile(file, fewColors(t, picture), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		p.fits(view)
+		p.shoot(view, language, width, height)
 	}
 
 	// The subscription account, and its answers on pushes.
@@ -204,6 +194,71 @@ func takeScreenshots(t *testing.T, language string) {
 	shoot("chat", 390, 844)
 	p.click(fmt.Sprintf(`[data-user=%q]`, hong.OpenID()))
 	shoot("profile", 390, 844)
+}
+
+// TestScreenshotNodes takes the pictures of a server with two nodes, at the ports of the README.
+func TestScreenshotNodes(t *testing.T) {
+	if *screenshots == "" {
+		t.Skip("no folder is given by -page.screenshots")
+	}
+	dsn, nodes := pgtest.DSN(t), []string{"127.0.0.1:8080", "127.0.0.1:8082"}
+	cfg := config.Development()
+	cfg.Store, cfg.Admin, cfg.Accounts = config.Store(dsn), "127.0.0.1:0", cfg.Accounts[1:]
+	for _, node := range nodes {
+		cfg := *cfg
+		cfg.Listen = node
+		srv, err := server.New(&cfg, &server.Options{Logger: slog.New(slog.DiscardHandler), TokenFile: filepath.Join(t.TempDir(), "token")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- srv.Run(ctx) }()
+		t.Cleanup(func() {
+			stop()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	a := &cfg.Accounts[0]
+	for language, names := range map[string][2]string{"zh": {"回声订阅号", "小明"}, "en": {"Echostr Weekly", "Ming"}} {
+		platform := simulator.NewPlatform(simulator.PlatformConfig{})
+		official, err := platform.Add(simulator.OfficialConfig{Name: names[0], Account: simulator.Account{
+			URL: "http://" + nodes[0] + callback.PathPrefix + a.Name, Nodes: nodes, Token: a.Token.Reveal(), Mode: simulator.Plain, OriginalID: a.OriginalID,
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		official.AddFollower(names[1])
+		front := httptest.NewServer(page.Handler(platform, page.Options{Context: t.Context()}))
+		t.Cleanup(front.Close)
+		p := openTab(t, front.URL, 1280, 800, "good")
+		if language == "en" {
+			p.click("#language")
+		}
+		p.say("慢 8")
+		p.sees("等了 8 秒")
+		p.say("你好")
+		p.sees("你好")
+		p.shoot("nodes", language, 1280, 480)
+	}
+}
+
+func (p *tab) shoot(view, language string, width, height int64) {
+	p.t.Helper()
+	p.do("resize", chromedp.EmulateViewport(width, height))
+	eval[bool](p, `(document.activeElement?.blur(), true)`)
+	time.Sleep(400 * time.Millisecond) // it is drawn
+	picture, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	file := filepath.Join(*screenshots, fmt.Sprintf("page-%s-%s-%d.png", view, language, width))
+	if err := os.WriteFile(file, fewColors(p.t, picture), 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+	p.fits(view)
 }
 
 // fewColors writes a picture with the 256 colors that it has most of, which makes the file

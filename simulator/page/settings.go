@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"reflect"
 	"strconv"
 	"time"
 
@@ -45,7 +46,7 @@ func (h *handler) checkOnce(o *simulator.Official) {
 	account := o.Config().Account
 	h.mu.Lock()
 	last, done := h.checks[o.AppID()]
-	done = done && last.account == account
+	done = done && reflect.DeepEqual(last.account, account)
 	if !done {
 		h.checks[o.AppID()] = check{account: account, Problem: "pending"}
 	}

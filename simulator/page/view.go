@@ -133,6 +133,7 @@ type exchangeView struct {
 
 type pushView struct {
 	Number   int     `json:"number"`
+	Node     string  `json:"node"` // empty if the server has one only
 	Start    float64 `json:"start"`
 	Duration float64 `json:"duration"`
 	Outcome  string  `json:"outcome"`
@@ -223,7 +224,7 @@ func shortened(text string) string {
 
 func viewOfPush(p simulator.Push) pushView {
 	v := pushView{
-		Number: p.Number, Start: milliseconds(p.Start), Duration: float64(p.Duration) / float64(time.Millisecond),
+		Number: p.Number, Node: p.Node, Start: milliseconds(p.Start), Duration: float64(p.Duration) / float64(time.Millisecond),
 		Outcome: p.Outcome.String(), Status: p.Status, Lost: p.Lost,
 	}
 	if p.Err != nil {

@@ -76,7 +76,7 @@ export function ending(push, exchange) {
 const isGood = (push, exchange) => push.status === 200 && exchange.done && !exchange.verdict.problem;
 
 function labelOf(push, exchange, took) {
-  const n = push.number + ' · ';
+  const n = push.number + ' · ' + (push.node ? push.node + ' · ' : '');
   switch (push.outcome) {
     case 'pending': return n + t('push.running', { time: (took / 1000).toFixed(1) + ' s' });
     case 'answered': return n + (!isGood(push, exchange) ? push.status : exchange.verdict.reply ? t('push.reply') : t('chip.nothing')) + ' · ' + duration(took);
