@@ -63,7 +63,7 @@ func checkServer(ctx context.Context, conn *pgx.Conn, cfg *Config) error {
 	var recovering, alone, replicated bool
 	err := conn.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, current_setting('fsync', true),
 		current_setting('full_page_writes', true), current_setting('synchronous_commit', true), pg_is_in_recovery(),
-		coalesce(current_setting('synchronous_standby_names', true), '') = '', EXISTS (SELECT FROM pg_stat_replication)`).
+		coalesce(current_setting('synchronous_standby_names', true), '') = '' OR current_setting('synchronous_commit', true) = 'local', EXISTS (SELECT FROM pg_stat_replication)`).
 		Scan(&version, &fsync, &fullPages, &synchronous, &recovering, &alone, &replicated)
 	if err != nil {
 		return err
@@ -83,7 +83,7 @@ func checkServer(ctx context.Context, conn *pgx.Conn, cfg *Config) error {
 	case fsync == nil, fullPages == nil, synchronous == nil:
 		cfg.Logger.Warn("the database server does not say whether it flushes what it commits, so it is not PostgreSQL: make sure that it does")
 	case alone && replicated:
-		cfg.Logger.Warn("the database has replicas that commits do not wait for: what was acknowledged last is lost if one of them becomes the primary; set synchronous_standby_names if that must not be")
+		cfg.Logger.Warn("the database has replicas that commits do not wait for: what was acknowledged last is lost if one of them becomes the primary; set synchronous_standby_names, and synchronous_commit = on, if that must not be")
 	}
 	return checkClock(ctx, conn, cfg.Now)
 }

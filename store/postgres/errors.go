@@ -66,6 +66,8 @@ const (
 	noDatabase       = "3D000"
 	noPrivilege      = "42501"
 	unknownParameter = "08P01"
+	preparedTwice    = "42P05"
+	notPrepared      = "26000"
 	starting         = "57P03"
 )
 
@@ -139,6 +141,8 @@ func openError(err error) error {
 		return unusable("the user may not do what is needed in the database (%w): make it the owner with ALTER DATABASE … OWNER TO", oneLine{err})
 	case c == unknownParameter:
 		return unusable("something between here and the database server does not take its settings (%w): connect without PgBouncer, or see \"PgBouncer\" in docs/configuration.md", oneLine{err})
+	case c == preparedTwice, c == notPrepared:
+		return unusable("something between here and the database server gives statements to connections that do not know them (%w): connect without PgBouncer, or see \"PgBouncer\" in docs/configuration.md", oneLine{err})
 	case strings.HasPrefix(c, "42"):
 		return unusable("the tables of the database are not those of Echostr (%w): choose another database", oneLine{err})
 	}

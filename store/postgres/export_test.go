@@ -96,3 +96,6 @@ func (s *Store) Plans(ctx context.Context) (map[string]string, error) {
 	}
 	return plans, nil
 }
+
+// OpenError is openError.
+var OpenError = openError

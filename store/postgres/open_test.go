@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/echostr/echostr/internal/pgtest"
 	"github.com/echostr/echostr/store"
@@ -248,12 +249,12 @@ func TestOpenNewerSchema(t *testing.T) {
 func TestOpenWarnsOfReplica(t *testing.T) {
 	t.Parallel()
 	dsn := pgtest.NewServer(t).DSN(t)
-	warned := func() bool {
+	warned := func(dsn string) bool {
 		var log bytes.Buffer
 		open(t, postgres.Config{DSN: dsn, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		return strings.Contains(log.String(), "synchronous_standby_names")
 	}
-	if warned() {
+	if warned(dsn) {
 		t.Error("a server without a replica is warned of")
 	}
 	replica, err := pgx.Connect(t.Context(), with(t, dsn, "replication", "true"))
@@ -261,9 +262,27 @@ func TestOpenWarnsOfReplica(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer replica.Close(context.Background())
-	if !warned() {
+	if !warned(dsn) {
 		t.Error("nobody is told of a replica that commits do not wait for")
 	}
+	exec(t, dsn, `ALTER SYSTEM SET synchronous_standby_names = '*'`, `SELECT pg_reload_conf()`)
+	// Commits would wait for a replica that is none, so only what writes nothing is asked.
+	local := with(t, dsn, "synchronous_commit", "local")
+	for names := ""; names != "*"; { // the server takes a moment to read its file
+		conn, err := pgx.Connect(t.Context(), local)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := conn.QueryRow(t.Context(), `SHOW synchronous_standby_names`).Scan(&names); err != nil {
+			t.Fatal(err)
+		}
+		conn.Close(t.Context())
+	}
+	var log bytes.Buffer
+	if err := postgres.Check(t.Context(), postgres.Config{DSN: local, Logger: slog.New(slog.NewTextHandler(&log, nil))}); err != nil || !strings.Contains(log.String(), "synchronous_standby_names") {
+		t.Errorf("commits that do not wait for the replica that is named: %v, %s", err, log.String())
+	}
+	exec(t, local, `ALTER SYSTEM RESET synchronous_standby_names`, `SELECT pg_reload_conf()`)
 }
 
 func TestOpenReader(t *testing.T) {
@@ -297,5 +316,17 @@ func TestOpenReader(t *testing.T) {
 	exec(t, dsn, `DELETE FROM echostr_schema WHERE version_id > 0`)
 	if _, err := postgres.OpenReader(t.Context(), dsn); !errors.Is(err, postgres.ErrUnusable) {
 		t.Errorf("a database of an older version: %v", err)
+	}
+}
+
+// PgBouncer with pool_mode = transaction, to which the driver's prepared statements mean nothing: what it answered when it
+// was tried.
+func TestOpenThroughTransactionPool(t *testing.T) {
+	t.Parallel()
+	for _, code := range []string{"42P05", "26000"} {
+		err := postgres.OpenError(&pgconn.PgError{Severity: "ERROR", Code: code, Message: "prepared statement"})
+		if !errors.Is(err, postgres.ErrUnusable) || !strings.Contains(err.Error(), "PgBouncer") {
+			t.Errorf("%s: %v", code, err)
+		}
 	}
 }
