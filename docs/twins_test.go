@@ -103,6 +103,17 @@ func TestPrograms(t *testing.T) {
 	}
 }
 
+// TestUnits holds the systemd units in the documents to the files.
+func TestUnits(t *testing.T) {
+	t.Parallel()
+	want := []string{read(t, "../deploy/systemd/echostr.socket"), read(t, "../deploy/systemd/echostr.service")}
+	for _, file := range []string{"operations.md", "operations.zh-CN.md"} {
+		if diff := cmp.Diff(want, blocks(read(t, file), "ini")); diff != "" {
+			t.Errorf("deploy/systemd (-) and %s (+) differ:\n%s", file, diff)
+		}
+	}
+}
+
 // TestConfiguration: the examples work, and every key is described with its variable.
 func TestConfiguration(t *testing.T) {
 	t.Parallel()
