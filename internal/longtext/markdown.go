@@ -29,7 +29,7 @@ import (
 func FromMarkdown(text string) string {
 	text = strings.ReplaceAll(text, "\r\n", "\n")
 	lines := strings.Split(text, "\n")
-	m := &markdown{links: references(lines)}
+	m := &markdown{links: references(lines), doubt: -1}
 	for i := 0; i < len(lines); i++ {
 		i += m.line(lines, i)
 	}
@@ -42,6 +42,12 @@ type markdown struct {
 	links map[string]string // references to addresses
 	fence string            // that ends the block of code; "" outside
 	empty int               // lines at the end of out
+	rows  bool              // the line written last was a row of a table, and the next one may be, too
+
+	// What Begun needs to know. doubt is the place in what inline has returned from which on more text, or a
+	// reference, may have it read otherwise; -1 if there is none. unfinished says that the line goes on.
+	doubt      int
+	unfinished bool
 }
 
 var (
@@ -72,6 +78,7 @@ func references(lines []string) map[string]string {
 // line writes line i, and returns how many lines behind it belong to it.
 func (m *markdown) line(lines []string, i int) (more int) {
 	line := strings.TrimRight(lines[i], " \t")
+	m.rows = false
 	if m.fence != "" {
 		if f := fenceLine.FindStringSubmatch(line); f != nil && strings.HasPrefix(f[1], m.fence) && strings.TrimSpace(line) == f[1] {
 			m.fence = ""
@@ -95,23 +102,28 @@ func (m *markdown) line(lines []string, i int) (more int) {
 	if reference.MatchString(line) && !strings.HasPrefix(strings.TrimSpace(line), "[^") {
 		return 0
 	}
-	if strings.Contains(line, "|") && tableRule.MatchString(next) && strings.Contains(next, "-") && strings.Count(next, "|")+1 >= cells(line) {
+	it, q := item.FindStringSubmatch(line), quote.FindStringSubmatch(line)
+	if it == nil && q == nil && strings.Contains(line, "|") && tableRule.MatchString(next) && strings.Contains(next, "-") && strings.Count(next, "|")+1 >= cells(line) {
 		return m.table(lines[i:])
 	}
 	if rule.MatchString(line) {
 		m.write("————————")
 		return 0
 	}
-	if it := item.FindStringSubmatch(line); it != nil {
+	if it != nil {
 		m.item(it[1], it[3], it[4])
 		return 0
 	}
-	if q := quote.FindStringSubmatch(line); q != nil {
-		m.write(strings.TrimRight(strings.Repeat("│ ", strings.Count(q[1], ">"))+m.inline(q[2]), " "))
+	if q != nil {
+		m.write(strings.TrimRight(quoted(q[1])+m.inline(q[2]), " "))
 		return 0
 	}
 	if text := strings.TrimSpace(line); text != "" && underline.MatchString(next) && !tableRule.MatchString(text) && (i == 0 || strings.TrimSpace(lines[i-1]) == "") {
-		m.heading(text)
+		if shown := m.inline(lines[i]); sentenceEnd(shown, len(shown)) > 0 {
+			m.write(strings.TrimRight(shown, " \t")) // no heading, and no longer one when the line below it comes in
+		} else {
+			m.heading(text)
+		}
 		return 1
 	}
 	m.write(m.inline(strings.TrimSuffix(line, `\`)))
@@ -140,8 +152,16 @@ func (m *markdown) heading(text string) {
 	m.write(text)
 }
 
+func quoted(marks string) string { return strings.Repeat("│ ", strings.Count(marks, ">")) }
+
 func (m *markdown) item(indent, number, text string) {
-	mark := "•"
+	mark, text := marked(indent, number, text)
+	m.write(mark + m.inline(text))
+}
+
+// marked returns what stands ahead of an item's text, and the text.
+func marked(indent, number, text string) (mark, rest string) {
+	mark = "•"
 	if number != "" {
 		mark = number
 	} else if t := task.FindStringSubmatch(text); t != nil {
@@ -151,7 +171,7 @@ func (m *markdown) item(indent, number, text string) {
 		}
 		text = text[len(t[0]):]
 	}
-	m.write(strings.ReplaceAll(indent, "\t", "    ") + mark + " " + m.inline(text))
+	return strings.ReplaceAll(indent, "\t", "    ") + mark + " ", text
 }
 
 // table writes the rows of a table, and returns how many lines there are behind the first.
@@ -170,6 +190,7 @@ func (m *markdown) table(lines []string) (more int) {
 		}
 		m.write(strings.Join(shown, " | "))
 	}
+	m.rows = true
 	return len(lines) - 1
 }
 
@@ -208,6 +229,7 @@ func (m *markdown) inline(s string) string {
 				i += n
 				continue
 			}
+			m.unsure(m.unfinished, b.Len())
 			n := len(rest) - len(strings.TrimLeft(rest, "`"))
 			b.WriteString(rest[:n])
 			i += n
@@ -218,18 +240,21 @@ func (m *markdown) inline(s string) string {
 				i += n
 				continue
 			}
+			m.unsure(true, b.Len())
 		case c == '<':
 			if text, n := tag(rest); n > 0 {
 				b.WriteString(text)
 				i += n
 				continue
 			}
+			m.unsure(m.unfinished, b.Len())
 		case c == '&':
 			if end := strings.IndexByte(rest[:min(len(rest), 12)], ';'); end > 0 {
 				b.WriteString(strings.ReplaceAll(html.UnescapeString(rest[:end+1]), "\u00a0", " "))
 				i += end + 1
 				continue
 			}
+			m.unsure(m.unfinished, b.Len())
 		case c == 'h' || c == 'w': // a URL may have any of the marks in it
 			if i == 0 || !isSchemeByte(s[i-1]) {
 				if n := urlLen(rest[:min(len(rest), maxSpan)]); n > 0 {
@@ -242,6 +267,8 @@ func (m *markdown) inline(s string) string {
 		case c == '*' || c == '_' || c == '~':
 			n := len(rest) - len(strings.TrimLeft(rest, string(c)))
 			if !isEmphasis(s, i, n) {
+				opens, _ := flanks(s, i, n)
+				m.unsure(m.unfinished && opens, b.Len())
 				b.WriteString(rest[:n])
 			}
 			i += n
@@ -251,6 +278,13 @@ func (m *markdown) inline(s string) string {
 		i++
 	}
 	return b.String()
+}
+
+// unsure notes the first place of a line that may come to be read otherwise.
+func (m *markdown) unsure(is bool, at int) {
+	if is && m.doubt < 0 {
+		m.doubt = at
+	}
 }
 
 // urlBeforeMark shortens a URL that ends with the mark which also stands before it: **https://…**.
