@@ -38,7 +38,8 @@ func Typing(ctx context.Context) error {
 
 // Draft tells how far the text of the reply has come, such as while a model writes it. If the time of
 // the last push ends before the handler does, the user reads this much at once instead of a mere
-// promise, and the rest by the next way that is open to the account.
+// promise, up to the end of a sentence or line, and the rest by the next way that is open to the account.
+// Without such an end he reads nothing of it. R-LATE-DRAFT
 //
 // Each call replaces the text of the one before. The reply that the handler returns should be text that
 // begins with the draft; if it does not, the user reads it whole. Draft costs little: call it as

@@ -94,7 +94,7 @@ func (f *flight) preparePush(ev *turn.Event) {
 		return
 	}
 	var text string
-	switch sofar := f.draft(); {
+	switch {
 	case row.Way.Fetch.Page > 0:
 		what := row.Way.Fetch
 		of, err := f.s.cfg.Store.Get(f.s.storeCtx, what.Of)
@@ -102,20 +102,19 @@ func (f *flight) preparePush(ev *turn.Event) {
 			return
 		}
 		text = a.placeholder(link("", of.Key, of.Code, what.Page))
-	case a.policy.API && sofar == "":
-		return // `success`, and then the API
 	case a.policy.API:
-		text = draft(sofar, echostr.MaxTextBytes)
-		ev.Told = f.show(text)
+		begun := f.draft(echostr.MaxTextBytes - len(goesOn))
+		if begun == "" {
+			return // `success`, and then the API
+		}
+		ev.Told = f.show(begun)
+		text = begun + goesOn
 	case !turn.Asked(row):
 		return
 	default:
 		ev.Code = f.code()
 		text = a.placeholder(link("", row.Key, ev.Code, 1))
-		if sofar == "" {
-			break
-		}
-		if begun := draft(sofar, echostr.MaxTextBytes-linkRoom); begun != "" {
+		if begun := f.draft(echostr.MaxTextBytes - linkRoom); begun != "" {
 			ev.Told = f.show(begun)
 			text = begun + "\n\n" + link(unfinished, row.Key, ev.Code, 1)
 		}
@@ -162,8 +161,8 @@ func (a *account) placeholder(link string) string {
 	return strings.ReplaceAll(a.Placeholder, "{link}", link)
 }
 
-// draft is what the handler that runs here has of its reply so far: R-LATE-DRAFT
-func (f *flight) draft() string {
+// draft is what can be read of the reply that the handler which runs here writes, room bytes at most: R-LATE-DRAFT
+func (f *flight) draft(room int) string {
 	f.mu.Lock()
 	a := f.handler
 	f.mu.Unlock()
@@ -173,10 +172,19 @@ func (f *flight) draft() string {
 	a.asking.Lock()
 	text := a.draft
 	a.asking.Unlock()
-	if text == "" {
-		return ""
+	return f.account.draft(text, room)
+}
+
+// draft is the beginning of an unfinished text that is fit to be read, as readable makes the whole.
+func (a *account) draft(text string, room int) string {
+	if a.RemoveThinking {
+		text = longtext.WithoutThinking(text)
 	}
-	return echostr.CutText(f.account.readable(text), maxReply)
+	begun := longtext.Begun
+	if a.Markdown {
+		begun = longtext.BegunMarkdown
+	}
+	return echostr.CutText(begun(text, room), room)
 }
 
 // prepareCut is for a push that was not answered.

@@ -336,21 +336,25 @@ func TestDraft(t *testing.T) {
 		first  string // what the push shows, with the link at its end if there is one
 		rest   string // what comes then
 	}{
-		{name: "API", late: callback.LateAPI, steps: 8, part: short, end: same, pushes: 1, first: "第0句。第1句。第2句。第3句。", rest: "第4句。第5句。第6句。第7句。"},
+		{name: "API", late: callback.LateAPI, steps: 8, part: short, end: same, pushes: 1, first: "第0句。第1句。第2句。第3句。\n……", rest: "第4句。第5句。第6句。第7句。"},
 		{name: "hold, done on a later push", late: callback.LateHold, steps: 8, part: short, end: same, pushes: 2, first: "第0句。第1句。第2句。第3句。第4句。第5句。第6句。第7句。"},
-		{name: "hold", late: callback.LateHold, steps: 18, part: short, end: same, pushes: 3, first: "第0句。第1句。第2句。第3句。第4句。第5句。第6句。第7句。第8句。第9句。第10句。第11句。第12句。第13句。", rest: "第14句。第15句。第16句。第17句。"},
+		{name: "hold", late: callback.LateHold, steps: 18, part: short, end: same, pushes: 3, first: "第0句。第1句。第2句。第3句。第4句。第5句。第6句。第7句。第8句。第9句。第10句。第11句。第12句。第13句。\n……", rest: "第14句。第15句。第16句。第17句。"},
 		{name: "ticket", late: callback.LateTicket, steps: 16, part: short, end: same, pushes: 3, first: "第0句。第1句。第2句。第3句。第4句。第5句。第6句。第7句。第8句。第9句。第10句。第11句。第12句。第13句。", rest: "第14句。第15句。"},
-		{name: "half a sentence", late: callback.LateAPI, steps: 8, part: func(i int) string { return fmt.Sprintf("%d。半", i) }, end: same, pushes: 1, first: "0。半1。半2。半3。", rest: "半4。半5。半6。半7。半"},
-		{name: "another text in the end", late: callback.LateAPI, steps: 8, part: short, end: func(string) string { return other }, pushes: 1, first: "第0句。第1句。第2句。第3句。", rest: other},
+		{name: "half a sentence", late: callback.LateAPI, steps: 8, part: func(i int) string { return fmt.Sprintf("%d。半", i) }, end: same, pushes: 1, first: "0。半1。半2。半3。\n……", rest: "半4。半5。半6。半7。半"},
+		{name: "no sentence", late: callback.LateAPI, steps: 8, part: func(int) string { return "看 https://e.test/" }, end: same, pushes: 1, rest: strings.Repeat("看 https://e.test/", 8)},
+		{name: "another text in the end", late: callback.LateAPI, steps: 8, part: short, end: func(string) string { return other }, pushes: 1, first: "第0句。第1句。第2句。第3句。\n……", rest: other},
 		{name: "another text in the end, ticket", late: callback.LateTicket, steps: 18, part: short, end: func(string) string { return other }, pushes: 3, first: "第0句。第1句。第2句。第3句。第4句。第5句。第6句。第7句。第8句。第9句。第10句。第11句。第12句。第13句。", rest: other},
-		{name: "nothing more", late: callback.LateAPI, steps: 8, part: func(i int) string { return []string{"就这些。", "", "", "", "", "", "", ""}[i] }, end: same, pushes: 1, first: "就这些。"},
+		{name: "nothing more", late: callback.LateAPI, steps: 8, part: func(i int) string { return []string{"就这些。", "", "", "", "", "", "", ""}[i] }, end: same, pushes: 1, first: "就这些。\n……"},
 		{name: "nothing more, ticket", late: callback.LateTicket, steps: 18, part: func(i int) string { return strings.Repeat("就这些。", max(0, 1-i)) }, end: same, pushes: 3, first: "就这些。", rest: "（上面就是全部回答。）"},
 		{name: "long, API", late: callback.LateAPI, steps: 9, part: long, end: same, pushes: 1},
 		{name: "long, ticket", late: callback.LateTicket, steps: 20, part: long, end: same, pushes: 3},
-		{name: "Markdown", late: callback.LateAPI, steps: 8, part: func(i int) string { return fmt.Sprintf("**第%d句。** ", i) }, end: same, edit: func(a *callback.Account) { a.Markdown = true }, pushes: 1, first: "第0句。 第1句。 第2句。 第3句。", rest: "第4句。 第5句。 第6句。 第7句。"},
+		{name: "Markdown", late: callback.LateAPI, steps: 8, part: func(i int) string { return fmt.Sprintf("**第%d句。** ", i) }, end: same, edit: func(a *callback.Account) { a.Markdown = true }, pushes: 1, first: "第0句。 第1句。 第2句。 第3句。\n……", rest: "第4句。 第5句。 第6句。 第7句。"},
+		{name: "open Markdown", late: callback.LateAPI, steps: 8, part: func(i int) string {
+			return []string{"# 题\n", "一。", "**二。", "三。", "四。**", "五。", "", ""}[i]
+		}, end: same, edit: func(a *callback.Account) { a.Markdown = true }, pushes: 1, first: "【题】\n一。\n……", rest: "二。三。四。五。"},
 		{name: "thinking", late: callback.LateAPI, steps: 8, part: func(i int) string {
 			return []string{"<think>嗯", "。对。", "</think>第2句。", "第3句。", "第4句。", "第5句。", "第6句。", "第7句。"}[i]
-		}, end: same, edit: func(a *callback.Account) { a.RemoveThinking = true }, pushes: 1, first: "第2句。第3句。", rest: "第4句。第5句。第6句。第7句。"},
+		}, end: same, edit: func(a *callback.Account) { a.RemoveThinking = true }, pushes: 1, first: "第2句。第3句。\n……", rest: "第4句。第5句。第6句。第7句。"},
 		{name: "only thinking so far", late: callback.LateAPI, steps: 8, part: func(i int) string {
 			return []string{"<think>嗯", "。对。", "。对。", "。对。", "。对。", "。对。", "</think>", "第7句。"}[i]
 		}, end: same, edit: func(a *callback.Account) { a.RemoveThinking = true }, pushes: 1, first: "", rest: "第7句。"},
@@ -398,7 +402,7 @@ func TestDraft(t *testing.T) {
 					for i := range test.steps {
 						whole += test.part(i)
 					}
-					if squeezed(first+rest) != whole || len(first) < 1000 || len(g.text) > echostr.MaxTextBytes {
+					if squeezed(strings.TrimSuffix(first, "\n……")+rest) != whole || len(first) < 1000 || len(g.text) > echostr.MaxTextBytes {
 						t.Errorf("the user reads %d bytes, and then %d, of %d", len(first), len(rest), len(whole))
 					}
 				} else if first != test.first || rest != test.rest {

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/echostr/echostr"
 	"github.com/echostr/echostr/internal/longtext"
@@ -170,29 +169,6 @@ func endOf(text, piece string) int {
 	return max(0, strings.Index(text, piece)) + len(piece)
 }
 
-// draft is the part of an unfinished text that is fit to be read, and room bytes long at most.
-func draft(text string, room int) string {
-	if len(text) > room {
-		lead := len(text) - len(strings.TrimLeftFunc(text, unicode.IsSpace))
-		if room-lead < utf8.UTFMax || lead == len(text) {
-			return ""
-		}
-		pieces := longtext.Split(text[lead:], room-lead)
-		text = text[:lead+len(pieces[0])]
-	}
-	// Up to the end of a sentence, if that is not far.
-	end := -1
-	for _, stop := range [...]string{"。", "！", "？", "；", "\n", ". ", "! ", "? "} {
-		if i := strings.LastIndex(text, stop); i >= 0 {
-			end = max(end, i+len(stop))
-		}
-	}
-	if end > len(text)/2 {
-		text = text[:end]
-	}
-	return strings.TrimRightFunc(text, unicode.IsSpace)
-}
-
 // maxHeading bounds what is quoted of a question, in bytes.
 const maxHeading = 60
 
@@ -262,6 +238,7 @@ const (
 	textOnItsWay = "这个回答会单独发给您，请稍候。"
 	textAllTold  = "（上面就是全部回答。）"
 	unfinished   = "还没写完，稍后点这里看后面" // a link
+	goesOn       = "\n……"          // behind a draft: more is written, and comes by itself
 	textNoAnswer = "这个问题没有得到回答，请重新提问。"
 	between      = "\n\n————\n\n" // an answer that is put ahead, and the present one
 )

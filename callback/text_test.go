@@ -161,7 +161,7 @@ func TestNextParts(t *testing.T) {
 		quota := rapid.IntRange(1, 5).Draw(t, "quota")
 		row.Way.Sent = rapid.IntRange(0, quota-1).Draw(t, "said before")
 		if rapid.Bool().Draw(t, "drafted") {
-			row.Way.Told = len(draft(text, rapid.IntRange(0, echostr.MaxTextBytes).Draw(t, "room")))
+			row.Way.Told = len(new(account).draft(text, rapid.IntRange(0, echostr.MaxTextBytes).Draw(t, "room")))
 		}
 		read := text[:row.Way.Told]
 		for {
@@ -211,14 +211,20 @@ func TestNextParts(t *testing.T) {
 	}
 }
 
-// A draft is the beginning of the text, fit to be sent, and ends with a sentence if that is not far.
+// A draft is the beginning of what the account makes of the whole text, whatever that is in the end, fit to be sent,
+// and ends with a sentence or a line.
 func TestDraftText(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		text := echostr.CutText(drawText(t, 3), maxReply) // as an account makes it readable
+		a := &account{Account: Account{Markdown: rapid.Bool().Draw(t, "Markdown"), RemoveThinking: rapid.Bool().Draw(t, "thinking")}}
+		whole := drawText(t, 3)
+		if rapid.Bool().Draw(t, "thought") {
+			whole = "<think>想。\n</think>\n\n" + whole
+		}
+		text := whole[:rapid.IntRange(0, len(whole)).Draw(t, "written")]
 		room := rapid.IntRange(4, echostr.MaxTextBytes).Draw(t, "room")
-		begun := draft(text, room)
-		if !strings.HasPrefix(text, begun) || len(begun) > room || !utf8.ValidString(begun) {
+		begun := a.draft(text, room)
+		if !strings.HasPrefix(echostr.CutText(a.readable(whole), maxReply), begun) || len(begun) > room || !utf8.ValidString(begun) {
 			t.Fatalf("%q is no draft of at most %d bytes of %q", begun, room, text)
 		}
 		if begun != "" {
@@ -228,20 +234,25 @@ func TestDraftText(t *testing.T) {
 		}
 	})
 	for _, test := range []struct {
-		text string
-		room int
-		want string
+		markdown bool
+		text     string
+		room     int
+		want     string
 	}{
-		{"", 100, ""},
-		{" \n", 100, ""},
-		{strings.Repeat("\u3000", 100), 50, ""},
-		{"一。二。三", 100, "一。二。"},
-		{"一。二二二二二二二二", 100, "一。二二二二二二二二"},
-		{"One. Two. Thr", 100, "One. Two."},
-		{"version 1.2 is", 100, "version 1.2 is"},
-		{"一二三四五六七八九十", 10, "一二三"},
+		{false, "", 100, ""},
+		{false, "一。二。三", 100, "一。二。"},
+		{false, "一。二二二二二二二二", 100, "一。"},
+		{false, "根据您的描述，建议", 100, ""},
+		{false, "一二三四五六七八九十", 10, ""},
+		{false, "The quick brown", 100, ""},
+		{false, "见 https://example.com/very/lo", 100, ""},
+		{false, "一。**二。二", 100, "一。**二。"},
+		{true, "一。**二。二", 100, "一。"},
+		{true, "**一。** 二", 100, "一。"},
+		{true, "<think>一。", 100, ""},
 	} {
-		if got := draft(test.text, test.room); got != test.want {
+		a := &account{Account: Account{Markdown: test.markdown, RemoveThinking: true}}
+		if got := a.draft(test.text, test.room); got != test.want {
 			t.Errorf("of %q in %d bytes the draft is %q, want %q", test.text, test.room, got, test.want)
 		}
 	}
