@@ -179,6 +179,11 @@ type Config struct {
 	// MaxRunning bounds the handlers that run at the same time; a new message
 	// beyond it is held without an answer, and WeChat pushes it again. Defaults to 10,000.
 	MaxRunning int
+	// Retention is how long what users have written and read is kept. It bounds what is remembered of a user
+	// (see [echostr.Session]): a turn of the conversation that is older is dropped when the user writes again,
+	// and all of it goes when he has not written for so long, or for 30 days if that is
+	// shorter. Turns in the store are removed by the caller: see [store.Store]. Defaults to 30 days.
+	Retention time.Duration
 	// Logger gets what an operator should know. Defaults to slog.Default().
 	// Content of messages and OpenIDs are logged at debug level only, secrets
 	// never.
@@ -201,6 +206,7 @@ const (
 	maxBodyLimit      = 4 << 20
 	defaultMaxWaiting = 10_000
 	defaultMaxRunning = 10_000
+	defaultRetention  = 30 * 24 * time.Hour
 
 	defaultTicketLife = 24 * time.Hour
 	minTicketLife     = time.Minute

@@ -81,6 +81,9 @@ func New(cfg Config) (*Server, error) {
 	if cfg.MaxRunning <= 0 {
 		cfg.MaxRunning = defaultMaxRunning
 	}
+	if cfg.Retention <= 0 {
+		cfg.Retention = defaultRetention
+	}
 	if cfg.Store == nil {
 		cfg.Store = memory.New(memory.Config{}) // by a clock that does not jump
 	}

@@ -15,9 +15,9 @@ import (
 	"github.com/echostr/echostr/store"
 )
 
-// sessionLife is how long what is remembered of a user is kept after his last message to a
+// maxSessionLife bounds how long what is remembered of a user is kept after his last message to a
 // handler that asked for it.
-const sessionLife = 30 * 24 * time.Hour
+const maxSessionLife = 30 * 24 * time.Hour
 
 // session is what an attempt has asked for of what is remembered of its user.
 type session struct {
@@ -54,7 +54,24 @@ func (a *attempt) readSession(ctx context.Context) (*session, error) {
 	case !a.f.s.clock.now().Before(row.Expires) || json.Unmarshal([]byte(row.Data), s.memory) != nil:
 		s.memory, s.row.Data = new(echostr.Memory), "" // what cannot be read is forgotten
 	}
+	a.dropOld(s.memory)
 	return s, nil
+}
+
+// dropOld forgets the turns of a conversation that are older than what users have written may be. One of which
+// nobody has told the time counts from now on.
+func (a *attempt) dropOld(m *echostr.Memory) {
+	now := a.f.s.clock.now()
+	turns := m.Turns(math.MaxInt)
+	m.Forget()
+	for _, x := range turns {
+		if x.At.IsZero() {
+			x.At = now
+		}
+		if now.Sub(x.At) < a.f.s.cfg.Retention {
+			m.Add(x)
+		}
+	}
 }
 
 // saveSession stores what a handler has changed, and the turn as part of the conversation. If another
@@ -86,7 +103,7 @@ func (a *attempt) saveSession(reply echostr.Reply) error {
 			if err != nil {
 				return err
 			}
-			row.Data, row.Expires = string(data), row.Expires.Add(sessionLife)
+			row.Data, row.Expires = string(data), row.Expires.Add(min(maxSessionLife, a.f.s.cfg.Retention))
 		}
 		if err := row.Check(); err != nil {
 			return a.notRemembered(err)

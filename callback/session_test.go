@@ -457,6 +457,62 @@ func TestSessionBreaksTheStore(t *testing.T) {
 	}
 }
 
+// What a user has written is not remembered for longer than it is kept, even if he goes on writing; and no value
+// if he does not.
+func TestSessionRetention(t *testing.T) {
+	t.Parallel()
+	const day = 24 * time.Hour
+	for _, test := range []struct {
+		retention, step, silence time.Duration
+	}{
+		{0, 20 * day, 31 * day},
+		{day, 20 * time.Hour, 25 * time.Hour},
+		{90 * day, 25 * day, 31 * day},
+	} {
+		t.Run(fmt.Sprint(test.retention), func(t *testing.T) {
+			t.Parallel()
+			in2026(t, func(t *testing.T) {
+				h := remembers(map[string]func(m *echostr.Memory) error{
+					"set":    func(m *echostr.Memory) error { return m.Set("x", "1", 1000*day) },
+					"import": func(m *echostr.Memory) error { m.Add(echostr.Exchange{Key: "k", Question: "elsewhere"}); return nil },
+				})
+				a := patient(callback.Plain, h)
+				mem := memory.New(memory.Config{})
+				var off time.Duration
+				now := func() time.Time { return time.Now().Add(off) }
+				step := func(d time.Duration) *callback.Server {
+					off += d
+					return start(t, callback.Config{Accounts: []callback.Account{a}, Store: mem, NodeID: fmt.Sprint("at", off), Now: now, Retention: test.retention})
+				}
+				server := step(0)
+				expect := func(content, want string) {
+					t.Helper()
+					g := packAt(a, textFrom(testUser, now().Unix(), content), now()).sendCut(server)
+					if got := parseReply(t, g.body).Content; got != want {
+						t.Errorf("%q: the handler finds %q, want %q", content, got, want)
+					}
+				}
+				expect("set", "x= y=")
+				expect("import", "x=1 y= set")
+				server = step(test.step)
+				expect("first", "x=1 y= set elsewhere import")
+				server = step(test.step)
+				if test.retention == 90*day {
+					expect("second", "x=1 y= set elsewhere import first")
+				} else {
+					expect("second", "x=1 y= elsewhere first") // what had no time has had one since it was seen
+				}
+				s, err := mem.Session(t.Context(), a.Name, testUser)
+				if kept := strings.Contains(s.Data, `"set"`); err != nil || kept != (test.retention == 90*day) {
+					t.Errorf("the store has %s, %v", s.Data, err)
+				}
+				server = step(test.silence)
+				expect("third", "x= y=")
+			})
+		})
+	}
+}
+
 // The process dies when what is to be remembered is stored, and the result is not. The next attempt finds
 // what it has set itself, and the turn is remembered once.
 func TestSessionOfASecondAttempt(t *testing.T) {

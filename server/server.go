@@ -48,7 +48,8 @@
 // limits to itself, and what is asked about turns is asked of all. Every hour the server removes from the database what
 // is older than retention.bodies, the rows that say that there was
 // a message after the longer of that and 7 days, and what handlers have remembered of a user
-// (echostr.Session) when its time has come. Answers that wait to be sent or fetched stay until
+// (echostr.Session) 30 days after his last message, or as long as retention.bodies if that is shorter. Answers
+// that wait to be sent or fetched stay until
 // they do not. What was erased, because a user
 // has unsubscribed or by request, is gone from the database file and its
 // write-ahead log within a minute, or an hour if the file is large (many GB).

@@ -98,6 +98,7 @@ func (p *part) joinStore() (err error) {
 		NodeID:     p.node,
 		MaxWaiting: int(s.cfg.Limits.MaxWaiting),
 		MaxRunning: int(s.cfg.Limits.MaxRunning),
+		Retention:  time.Duration(s.cfg.Retention.Bodies),
 		Logger:     s.logger,
 		Fatal:      s.die,
 	})
