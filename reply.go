@@ -86,14 +86,16 @@ type Article struct {
 }
 
 // TransferReply hands the user's message to a human agent of the customer
-// service (客服): R-REPLY-TRANSFER.
+// service (客服): R-REPLY-TRANSFER. Only a push can carry it, so return it in time. If it is late, and the account
+// sends late answers by the API, the user gets a link, and the tap on that is what is handed over.
 type TransferReply struct {
 	// KfAccount is the agent, such as "test1@test". Empty means any who is
 	// online. If a named agent is offline, the user is not connected.
 	KfAccount string
 }
 
-// RawReply is a reply of a type that this package does not know: R-REPLY-RAW.
+// RawReply is a reply of a type that this package does not know: R-REPLY-RAW. Only a push can carry it, as a
+// [TransferReply].
 type RawReply struct {
 	// MsgType is the type's name: letters, digits and underscores.
 	MsgType string

@@ -13,7 +13,7 @@ import (
 // server makes one of a wxapi.Client.
 type API interface {
 	// Send sends one message to a user and tells what has become of it. Text is at most
-	// echostr.MaxTextBytes long. It ends with ctx.
+	// echostr.MaxTextBytes long, news have one article, and what only a push can carry does not come. It ends with ctx.
 	Send(ctx context.Context, openID string, r echostr.Reply) Sending
 	// Typing shows the user that an answer is being written.
 	Typing(ctx context.Context, openID string) error

@@ -1005,3 +1005,72 @@ func TestResendAndDrop(t *testing.T) {
 		}
 	})
 }
+
+// What the API does not take goes out by it as what it takes: the user knows of it, and gets all that there is.
+func TestLateRepliesOfPushes(t *testing.T) {
+	t.Parallel()
+	articles := []echostr.Article{
+		{Title: "一<二", Description: "d", URL: "https://e.test/1?a=\"b\"", PicURL: "https://e.test/p"},
+		{Title: "三", URL: "https://e.test/2"},
+	}
+	const list = "<a href=\"https://e.test/1?a=%22b%22\">一＜二</a>\n\n<a href=\"https://e.test/2\">三</a>"
+	for _, test := range []struct {
+		name  string
+		reply echostr.Reply
+		late  callback.Late
+		sent  string // by the API; of a link what it shows
+		read  string // in answer to a tap, or its type
+	}{
+		{"transfer", echostr.TransferReply{KfAccount: "a@b"}, callback.LateAPI, "您的回答好了，点这里查看", "transfer_customer_service"},
+		{"raw", echostr.RawReply{MsgType: "newtype", InnerXML: "<A>1</A>"}, callback.LateAPI, "您的回答好了，点这里查看", "newtype"},
+		{"news", echostr.News(articles...), callback.LateAPI, list, ""},
+		{"news, ticket", echostr.News(articles...), callback.LateTicket, "", list},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			in2026(t, func(t *testing.T) {
+				h := echostr.HandlerFunc(func(ctx context.Context, _ echostr.Message) (echostr.Reply, error) {
+					return test.reply, pause(ctx, 20*time.Second)
+				})
+				a := patient(callback.Plain, h)
+				api := verify(&a)
+				a.Late = test.late
+				server, st := one(t, a)
+				p := newPhone(t, server, a)
+				g := p.do(event(testUser, "CLICK", "k"))
+				time.Sleep(time.Minute)
+				shown := g.text
+				if test.sent != "" {
+					if got := api.texts(testUser); len(got) != 1 || len(api.all()) != 1 {
+						t.Fatalf("the API has sent %v", api.all())
+					} else {
+						shown = got[0]
+					}
+				}
+				if test.read == "" {
+					if shown != test.sent {
+						t.Errorf("the API has sent %q", shown)
+					}
+					if row := only(t, st); row.Delivery != store.Sent {
+						t.Errorf("it is %v", row.Delivery)
+					}
+					return
+				}
+				_, l, _ := strings.Cut(shown, "<a href")
+				if l, _, _ = strings.Cut(l, "</a>"); test.sent != "" && !strings.HasSuffix(l, ">"+test.sent) {
+					t.Errorf("the link says %q", l)
+				}
+				for range 2 {
+					if g := p.taps(p.link("<a href" + l + "</a>")); g.kind != test.read && g.text != test.read {
+						t.Errorf("a tap shows %v", g)
+					}
+				}
+				for _, row := range rows(t, st) {
+					if row.Event == "CLICK" && row.Delivery != store.Fetched {
+						t.Errorf("then it is %v, %q", row.Delivery, row.Reason)
+					}
+				}
+			})
+		})
+	}
+}

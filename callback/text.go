@@ -108,7 +108,7 @@ func page(row *store.Turn, number int) (echostr.Reply, bool) {
 	}
 	text, ok := r.(echostr.TextReply)
 	if !ok {
-		return r, number == 1
+		return alone(r), number == 1
 	}
 	left := rest(text.Content, row.Way.Told)
 	if left == "" {
@@ -142,8 +142,13 @@ func nextPart(row *store.Turn, fallback string, quota int) (p part, ok bool) {
 		return p, false
 	}
 	text, isText := r.(echostr.TextReply)
-	if !isText {
-		return part{reply: r}, true
+	switch r := alone(r).(type) {
+	case echostr.TransferReply, echostr.RawReply: // only a push can carry these: that of the tap on the link
+		return part{reply: echostr.Text(link(ready, row.Key, row.Code, 1)), pages: 1}, true
+	default:
+		if !isText {
+			return part{reply: r}, true
+		}
 	}
 	left := rest(text.Content, row.Way.Told)
 	parts := longtext.Split(left, echostr.MaxTextBytes)
@@ -162,6 +167,24 @@ func nextPart(row *store.Turn, fallback string, quota int) (p part, ok bool) {
 		reply: echostr.Text(first + "\n\n" + link(fmt.Sprintf("继续看（还有 %d 页）", pages), row.Key, row.Code, 1)),
 		told:  told, pages: pages,
 	}, true
+}
+
+// alone is a reply as it goes out without the message that it answers. News of several articles are then a text
+// with their links, since WeChat takes one article by the API and in answer to a tap: R-REPLY-NEWS
+func alone(r echostr.Reply) echostr.Reply {
+	news, ok := r.(echostr.NewsReply)
+	if !ok || len(news.Articles) <= 1 {
+		return r
+	}
+	var lines []string
+	for _, a := range news.Articles {
+		line := strings.NewReplacer("<", "＜", ">", "＞").Replace(a.Title)
+		if a.URL != "" {
+			line = `<a href="` + strings.NewReplacer(`"`, "%22", "<", "%3C", ">", "%3E").Replace(a.URL) + `">` + line + `</a>`
+		}
+		lines = append(lines, line)
+	}
+	return echostr.Text(echostr.CutText(strings.Join(lines, "\n\n"), echostr.MaxTextBytes))
 }
 
 // endOf is where a piece of text that Split has made from its beginning ends in it.
@@ -238,6 +261,7 @@ const (
 	textOnItsWay = "这个回答会单独发给您，请稍候。"
 	textAllTold  = "（上面就是全部回答。）"
 	unfinished   = "还没写完，稍后点这里看后面" // a link
+	ready        = "您的回答好了，点这里查看"  // a link
 	goesOn       = "\n……"          // behind a draft: more is written, and comes by itself
 	textNoAnswer = "这个问题没有得到回答，请重新提问。"
 	between      = "\n\n————\n\n" // an answer that is put ahead, and the present one
