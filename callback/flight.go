@@ -251,8 +251,11 @@ func (f *flight) apply(j *job) (start *attempt) {
 		// The result may be there since the last look.
 		start = f.apply(&job{reload: true, ev: turn.Event{Kind: turn.Changed}})
 	}
+	if ev.Kind == turn.PushDue || ev.Kind == turn.Result {
+		ev.NoAPI = f.account.policy.API && f.account.breaker.isOpen()
+	}
 	if ev.Kind == turn.PushDue {
-		ev.NoHold = f.refuseToHold(ev.Push)
+		ev.NoHold = f.refuseToHold(ev)
 	}
 	if ev.Kind == turn.PushArrived {
 		f.arrived(j)

@@ -102,7 +102,7 @@ func (f *flight) preparePush(ev *turn.Event) {
 			return
 		}
 		text = a.placeholder(link("", of.Key, of.Code, what.Page))
-	case a.policy.API:
+	case a.policy.API && !ev.NoAPI:
 		begun := f.draft(echostr.MaxTextBytes - len(goesOn))
 		if begun == "" {
 			return // `success`, and then the API
@@ -127,14 +127,14 @@ func (f *flight) preparePush(ev *turn.Event) {
 }
 
 // mayBeHeld reports whether a push is one that is held if the handler is not done, and WeChat's patience lasts.
-func (f *flight) mayBeHeld(push int) bool {
+func (f *flight) mayBeHeld(ev *turn.Event) bool {
 	p := &f.account.policy
-	return p.Hold && f.state.Row.State == store.Running && slices.ContainsFunc(f.state.Open, func(o turn.Push) bool { return o.ID == push && o.Number < p.LastPush })
+	return (p.Hold || ev.NoAPI) && f.state.Row.State == store.Running && slices.ContainsFunc(f.state.Open, func(o turn.Push) bool { return o.ID == ev.Push && o.Number < p.LastPush })
 }
 
 // refuseToHold reports whether a push that would be held is not, and takes it off the budget if it is.
-func (f *flight) refuseToHold(push int) bool {
-	if !f.mayBeHeld(push) || f.account.patience.mayHold() {
+func (f *flight) refuseToHold(ev *turn.Event) bool {
+	if !f.mayBeHeld(ev) || f.account.patience.mayHold() {
 		return false
 	}
 	f.s.stats.holdsDenied.Add(1)

@@ -727,6 +727,13 @@ func (b *breaker) pass() (wait time.Duration, probe bool) {
 	return 0, true
 }
 
+// isOpen reports whether the API is known to take nothing now.
+func (b *breaker) isOpen() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.inVain >= trippedBy && time.Now().Before(b.until)
+}
+
 // giveBack lets another message through at once: the one before was not sent after all, or the operator asks for it.
 func (b *breaker) giveBack() {
 	b.mu.Lock()

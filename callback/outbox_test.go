@@ -651,13 +651,11 @@ func TestOutboxOfANodeThatDies(t *testing.T) {
 					t.Fatal(err)
 				}
 				time.Sleep(time.Second)
-				for i := range 3 {
-					tell(t, c.nodes[0], a, testUser, fmt.Sprintf("5s %d", i))
-				}
-				time.Sleep(2 * time.Second) // the last one is ready
-				want := []string{"re: 5s 0", "re: 5s 1", "re: 5s 2"}
+				askAll(t, c.nodes[0], a, testUser, "7s 0", "7s 1", "7s 2")
+				time.Sleep(4 * time.Second) // the last one is ready
+				want := []string{"re: 7s 0", "re: 7s 1", "re: 7s 2"}
 				if sending {
-					time.Sleep(500 * time.Millisecond)
+					time.Sleep(4 * time.Second) // and is being sent
 				}
 				c.kill(0)
 				died := time.Now()
@@ -666,7 +664,7 @@ func TestOutboxOfANodeThatDies(t *testing.T) {
 				time.Sleep(10 * time.Minute)
 				got := api.texts(testUser)
 				if sending { // nobody knows of the last one
-					want = append(want, "re: 5s 2")
+					want = append(want, "re: 7s 2")
 				}
 				if !slices.Equal(got, want) {
 					t.Errorf("the API has sent %q, want %q", got, want)
@@ -733,9 +731,9 @@ func TestOutboxWhileTheClockJumps(t *testing.T) {
 					st := memory.New(memory.Config{})
 					server := start(t, callback.Config{Accounts: []callback.Account{a}, Store: st, Now: now})
 					if late == callback.LateAPI {
+						tell(t, server, a, "oFresh", "190s") // before it is known that the API is down
 						tell(t, server, a, "oWaits", "5s")
 						time.Sleep(3 * time.Minute)
-						tell(t, server, a, "oFresh", "5s")
 					} else {
 						// Its push is lost, so that it waits for another one.
 						ctx, cut := context.WithTimeout(t.Context(), time.Second)
@@ -759,7 +757,7 @@ func TestOutboxWhileTheClockJumps(t *testing.T) {
 					api.down.Store(false)
 					time.Sleep(11 * time.Minute)
 					want := map[callback.Late]map[string]string{
-						callback.LateAPI:  {"oWaits": "re: 5s", "oFresh": "re: 5s"},
+						callback.LateAPI:  {"oWaits": "re: 5s", "oFresh": "re: 190s"},
 						callback.LateHold: {"oLost": "re: 3s"},
 					}[late]
 					for user, text := range want {
@@ -1073,4 +1071,69 @@ func TestLateRepliesOfPushes(t *testing.T) {
 			})
 		})
 	}
+}
+
+// While the API is known to take nothing of the account, answers take the ways that are left: pages on a push that is
+// open, a push that is held, and in the end a link. When it is back, they take it again.
+func TestKnownOutage(t *testing.T) {
+	t.Parallel()
+	in2026(t, func(t *testing.T) {
+		long := longText(3000)
+		h := &bot{answer: func(ctx context.Context, content string) (echostr.Reply, error) {
+			what, rest, _ := strings.Cut(content, " ")
+			if d, err := time.ParseDuration(rest); err == nil {
+				if err := pause(ctx, d); err != nil {
+					return nil, err
+				}
+			}
+			if what == "long" {
+				return echostr.Text(long), nil
+			}
+			return echostr.Text("re: " + content), nil
+		}}
+		a := patient(callback.Plain, h)
+		api := verify(&a)
+		down := true
+		api.fate = func(int, sent) callback.Sending {
+			if down {
+				return callback.Sending{Fate: callback.SendLater, Reason: "40164", Account: true, After: 10 * time.Minute}
+			}
+			return callback.Sending{Fate: callback.SendDone}
+		}
+		server, _ := one(t, a)
+		tell(t, server, a, "oFirst", "late 5s")
+		time.Sleep(time.Minute)
+
+		p := newPhone(t, server, a)
+		g := p.says("long")
+		if g.kind != "text" || g.pushes != 1 {
+			t.Fatalf("of a long answer the user sees %v", g)
+		}
+		if text, pages := p.reads(g); squeezed(text) != squeezed(long) || pages != 2 {
+			t.Errorf("%d bytes of %d were read in %d pages", len(text), len(long), pages)
+		}
+		if g := p.says("late 7s"); g.text != "re: late 7s" || g.pushes != 2 {
+			t.Errorf("of an answer after 7 s the user sees %v", g)
+		}
+		g = p.says("late 20s")
+		if g.kind != "text" || g.pushes != 3 || len(linksIn(g.text)) != 1 {
+			t.Fatalf("of an answer after 20 s the user sees %v", g)
+		}
+		down = false
+		time.Sleep(15 * time.Minute)
+		if got := api.texts(testUser); len(got) != 0 {
+			t.Errorf("what was promised goes out by the API, too: %q", got)
+		}
+		if g := p.taps(p.link(g.text)); g.text != "re: late 20s" {
+			t.Errorf("a tap shows %v", g)
+		}
+		if got := api.texts("oFirst"); !slices.Equal(got, []string{"re: late 5s"}) {
+			t.Errorf("what waited for the API: %q", got)
+		}
+		tell(t, server, a, testUser, "late 7s")
+		time.Sleep(time.Minute)
+		if got := api.texts(testUser); !slices.Equal(got, []string{"re: late 7s"}) {
+			t.Errorf("when it is back it sends %q", got)
+		}
+	})
 }

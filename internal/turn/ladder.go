@@ -60,7 +60,7 @@ func (t *step) promise() {
 		t.Row.Placeholder = t.ev.Placeholder
 		t.finish(store.Silent, "")
 		t.do(Effect{Do: Cancel})
-	case t.p.API:
+	case t.p.API && !t.ev.NoAPI:
 		// What ends WeChat's retries (R-PUSH-STOP) leaves the reply to the outbox (R-PUSH-LATE).
 		t.Row.Delivery = store.Late
 		if t.save(Lazily); t.ev.Placeholder != "" {
@@ -116,7 +116,7 @@ func (t *step) route() {
 		t.Row.Due = t.ev.Now.Add(t.p.TicketLife)
 	case t.Row.Delivery == store.Late:
 		t.nextWay(ReasonNoPush)
-	case t.Row.State == store.Answered && t.p.API && t.ev.Parts > 1 && t.ev.Parts <= quota-w.Sent:
+	case t.Row.State == store.Answered && t.p.API && !t.ev.NoAPI && t.ev.Parts > 1 && t.ev.Parts <= quota-w.Sent:
 		// The API brings all of it, without the user having to ask for each page.
 		t.nextWay("")
 	case t.Row.State == store.Answered && !t.waiting():

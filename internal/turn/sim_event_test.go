@@ -35,6 +35,8 @@ func (l *local) complete(ev *Event) {
 		}
 		ev.Pages = pagesIn(size - ev.Told)
 		ev.Parts = ev.Pages
+		ev.NoAPI = s.broken(.05)
+		l.m.disturbed = l.m.disturbed || ev.NoAPI
 	case OwnerLost:
 		if row.Delivery == store.Sending {
 			_, sent := s.part(row)
@@ -58,7 +60,8 @@ func (l *local) promise(ev *Event) {
 	s, row := l.n.s, &l.state.Row
 	ev.Placeholder, ev.Told = "", 0
 	ev.NoHold = s.broken(.02)
-	l.m.disturbed = l.m.disturbed || ev.NoHold
+	ev.NoAPI = s.broken(.02)
+	l.m.disturbed = l.m.disturbed || ev.NoHold || ev.NoAPI
 	if row.Placeholder != "" {
 		return
 	}
@@ -72,9 +75,9 @@ func (l *local) promise(ev *Event) {
 	case fetch.Page > 0:
 		of := s.msgs[messageOf(fetch.Of)]
 		d.link = &link{of, of.code(), fetch.Page}
-	case l.m.policy.API && ev.Told == 0:
+	case l.m.policy.API && !ev.NoAPI && ev.Told == 0:
 		return // success, and then the API
-	case l.m.policy.API:
+	case l.m.policy.API && !ev.NoAPI:
 	case !Asked(row):
 		ev.Told = 0
 		return

@@ -204,7 +204,7 @@ func (t *step) pushDue() {
 		t.settle()
 		return
 	}
-	if t.p.Hold && o.Number < t.p.LastPush && !t.ev.NoHold {
+	if (t.p.Hold || t.ev.NoAPI) && o.Number < t.p.LastPush && !t.ev.NoHold {
 		t.do(Effect{Do: Hold, Push: o.ID}) // R-TIME-HOLD
 		if o.Number > t.byTime(o.at) && t.Row.Seen > 1 {
 			// WeChat has not waited before this one. The next one may go to a process that

@@ -304,6 +304,30 @@ func TestStep(t *testing.T) {
 			store.Running, store.Ticket, true,
 		},
 		{
+			"the API is known to be down", api, running(1),
+			Event{Kind: PushDue, Push: 1, Waited: inTime, NoAPI: true, Placeholder: "placeholder", Code: "AB"},
+			Effects{Nothing, []Effect{{Do: Hold, Push: 1}}},
+			store.Running, store.Undelivered, true,
+		},
+		{
+			"so it is, and WeChat's patience is used up", api, running(1),
+			Event{Kind: PushDue, Push: 1, Waited: inTime, NoAPI: true, NoHold: true, Placeholder: "placeholder", Code: "AB"},
+			Effects{Now, []Effect{{Do: NoteTicket}, answer(1, store.GotPlaceholder)}},
+			store.Running, store.Ticket, true,
+		},
+		{
+			"so it is at the last push", api, running(3),
+			Event{Kind: PushDue, Push: 1, Waited: inTime, NoAPI: true, Placeholder: "placeholder", Code: "AB"},
+			Effects{Now, []Effect{{Do: NoteTicket}, answer(3, store.GotPlaceholder)}},
+			store.Running, store.Ticket, true,
+		},
+		{
+			"so it is at the last push, and nothing can be promised", api, running(3),
+			Event{Kind: PushDue, Push: 1, Waited: inTime, NoAPI: true},
+			Effects{Lazily, []Effect{answer(3, store.GotSuccess)}},
+			store.Running, store.Late, true,
+		},
+		{
 			"the last push is not held, however late", hold, running(3),
 			Event{Kind: PushDue, Push: 1, Waited: late},
 			Effects{Lazily, []Effect{answer(3, store.GotSuccess)}},

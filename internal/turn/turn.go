@@ -206,6 +206,10 @@ type Event struct {
 	// tells. Empty: nothing can be said.
 	Placeholder string
 
+	// NoAPI says that WeChat's API is known to take nothing of the account now, so a way without it
+	// comes first: PushDue, Result.
+	NoAPI bool
+
 	Lost store.Node // OwnerLost, Unconfirmed: the node that is dead
 
 	// Code is a name for the reply that no other of the user has: for all kinds by which it may
