@@ -242,8 +242,12 @@ func (a *attempt) canSay() bool {
 	return a.f.account.policy.API && a.to.ToUserName != ""
 }
 
-// say sends what a handler says before it is done. It is sent at once or not at all, so it is tried
-// again only as long as it is certain that it was not sent.
+// sayPause is how long Say waits before it tries a second time, and the longest pause that it waits for.
+const sayPause = time.Second
+
+// say sends what a handler says before it is done. What it says is worth little later, and the answer is worth
+// more: so it is tried once more at most, if it is certain that it was not sent, and not at all as long as the
+// account's API takes nothing.
 func (a *attempt) say(ctx context.Context, r echostr.Reply) error {
 	account := a.f.account
 	if !a.canSay() {
@@ -261,7 +265,8 @@ func (a *attempt) say(ctx context.Context, r echostr.Reply) error {
 		return err
 	}
 	defer a.f.s.outbox.unlock(u)
-	for pause := time.Second; ; pause *= 2 {
+	var res Sending
+	for again := false; ; again = true {
 		a.asking.Lock()
 		said := a.said
 		a.asking.Unlock()
@@ -271,9 +276,15 @@ func (a *attempt) say(ctx context.Context, r echostr.Reply) error {
 		if said >= quota-1 {
 			return fmt.Errorf("say: WeChat takes %d messages for one message of the user, and the last one is for the reply", quota)
 		}
-		res := account.send(a.f.s, u.openID, r)
-		switch res.Fate {
-		case SendDone, SendUnknown:
+		switch wait, _ := account.breaker.pass(); {
+		case wait > 0 && again:
+			return notSaid(res)
+		case wait > 0:
+			return fmt.Errorf("say: it was not sent, since WeChat's API takes none of the account's messages: go on without, it is tried again in %v", wait.Round(time.Second)+time.Second)
+		}
+		res = account.send(a.f.s, u.openID, r)
+		switch {
+		case res.Fate == SendDone, res.Fate == SendUnknown:
 			a.asking.Lock()
 			a.said++
 			a.asking.Unlock()
@@ -281,16 +292,18 @@ func (a *attempt) say(ctx context.Context, r echostr.Reply) error {
 				return fmt.Errorf("say: nobody knows whether it was sent, so it is not sent again: %s", res.Reason)
 			}
 			return nil
-		case SendLater:
-			select {
-			case <-time.After(max(pause, res.After)):
-				continue
-			case <-ctx.Done():
-			}
+		case res.Fate != SendLater, again, res.Account, res.After > sayPause:
+			return notSaid(res)
 		}
-		return fmt.Errorf("say: it was not sent: %s", res.Reason)
+		select {
+		case <-time.After(sayPause):
+		case <-ctx.Done():
+			return notSaid(res)
+		}
 	}
 }
+
+func notSaid(res Sending) error { return fmt.Errorf("say: it was not sent: %s", res.Reason) }
 
 // Resend has an answer sent by the API that is not on its way, or kept for the user again if the
 // account has none. If the account's messages are kept back, since its API takes none, one is let

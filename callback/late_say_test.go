@@ -73,6 +73,7 @@ func TestSayErrors(t *testing.T) {
 		fate  func(n int, s sent) callback.Sending
 		want  string // in the last error
 		sent  int    // by Say
+		asked int    // how often the API was, if it says
 		after time.Duration
 	}{
 		{name: "no API", late: callback.LateTicket, none: true, want: "no customer-service API"},
@@ -90,18 +91,16 @@ func TestSayErrors(t *testing.T) {
 		{name: "unknown counts", fate: says(callback.Sending{Fate: callback.SendUnknown, Reason: "broken"}), times: 5, want: "5 messages"},
 		{name: "unknown", fate: says(callback.Sending{Fate: callback.SendUnknown, Reason: "broken"}), want: "nobody knows whether it was sent, so it is not sent again: broken"},
 		{name: "later", fate: func(n int, _ sent) callback.Sending {
-			if n < 2 {
-				return callback.Sending{Fate: callback.SendLater, Reason: "busy"}
-			}
-			return callback.Sending{Fate: callback.SendDone}
-		}, sent: 1, after: 3 * time.Second},
-		{name: "later than asked", fate: func(n int, _ sent) callback.Sending {
 			if n < 1 {
-				return callback.Sending{Fate: callback.SendLater, Reason: "busy", After: 7 * time.Second}
+				return callback.Sending{Fate: callback.SendLater, Reason: "busy", After: time.Second}
 			}
 			return callback.Sending{Fate: callback.SendDone}
-		}, sent: 1, after: 7 * time.Second},
-		{name: "later than the handler has", fate: says(callback.Sending{Fate: callback.SendLater, Reason: "busy"}), want: "busy", after: 20 * time.Second},
+		}, sent: 1, after: time.Second},
+		{name: "later, twice", fate: says(callback.Sending{Fate: callback.SendLater, Reason: "busy"}), want: "not sent: busy", asked: 2, after: time.Second},
+		{name: "much later", fate: says(callback.Sending{Fate: callback.SendLater, Reason: "busy", After: 2 * time.Second}), want: "not sent: busy", asked: 1},
+		{name: "later, as all of the account", fate: says(callback.Sending{Fate: callback.SendLater, Reason: "quota", Account: true}), want: "not sent: quota", asked: 1},
+		{name: "later, and the account is held back then", fate: says(callback.Sending{Fate: callback.SendLater, Reason: "quota", Account: true, After: time.Minute}), times: 2, want: "none of the account's messages", asked: 1},
+		{name: "the account is held back after tries in vain", fate: says(callback.Sending{Fate: callback.SendLater, Reason: "busy"}), times: 4, want: "none of the account's messages", asked: 6, after: 3 * time.Second},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -149,8 +148,48 @@ func TestSayErrors(t *testing.T) {
 				if n := len(api.all()); n != test.sent {
 					t.Errorf("%d messages were sent, want %d", n, test.sent)
 				}
-				if (took - test.after).Abs() > time.Second {
+				if n := api.requests(); test.asked > 0 && n != test.asked {
+					t.Errorf("the API was asked %d times, want %d", n, test.asked)
+				}
+				if (took - test.after).Abs() > 100*time.Millisecond {
 					t.Errorf("it took %v", took)
+				}
+			})
+		})
+	}
+}
+
+// While WeChat's API is down what a handler says is lost, and its answer is not: it comes by the way that is
+// open. The first message that is let through afterwards may be one that a handler says.
+func TestSayWhileDown(t *testing.T) {
+	t.Parallel()
+	for _, late := range []callback.Late{callback.LateAPI, callback.LateHold} {
+		t.Run(lateNames[late], func(t *testing.T) {
+			t.Parallel()
+			in2026(t, func(t *testing.T) {
+				h := &bot{answer: func(ctx context.Context, content string) (echostr.Reply, error) {
+					_ = echostr.Say(ctx, echostr.Text("让我想想"))
+					return echostr.Text("re: " + content), pause(ctx, 2*time.Second)
+				}}
+				a := account(callback.Plain, h)
+				api := newDownAPI(&a)
+				a.Late = late
+				api.down.Store(true)
+				server, _ := one(t, a)
+				p := newPhone(t, server, a)
+				for i := range 5 {
+					content := fmt.Sprint("while it is down ", i)
+					if g := p.says(content); g.kind != "text" || g.text != "re: "+content || g.pushes != 1 {
+						t.Errorf("the user sees %v", g)
+					}
+				}
+				api.down.Store(false)
+				time.Sleep(time.Minute + time.Second) // as long as the account waits at most
+				for range 2 {
+					p.says("back")
+				}
+				if got := api.texts(testUser); !slices.Equal(got, []string{"让我想想", "让我想想"}) {
+					t.Errorf("the API is back, and has sent %q", got)
 				}
 			})
 		})
