@@ -14,8 +14,9 @@ var ErrNoWay = errors.New("echostr: the account has no customer-service API (客
 // this user, and counts against the few messages that WeChat allows for each message of a user.
 //
 // It returns when WeChat has taken the message. An error says why it has not, or that nobody
-// knows. It is tried twice at most, a second apart, and not at all while that API takes none of the account's
-// messages, so the time that the reply needs is left. [ErrNoWay] is in the chain if the account has no
+// knows. It ends with the handler's context, and takes 3 s at most beside what another message takes
+// that is on its way to the user. It is tried twice at most, a second apart, and not at all while that API takes
+// none of the account's messages, so the time that the reply needs is left. [ErrNoWay] is in the chain if the account has no
 // such API. What was said is not stored: an attempt that runs again because a process died says it again.
 func Say(ctx context.Context, r Reply) error {
 	if t, ok := ctx.Value(turnKey{}).(interface {

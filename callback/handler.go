@@ -49,6 +49,8 @@ type attempt struct {
 	returned   chan struct{} // closed when it has; nil if nobody ever waits for that
 	superseded atomic.Bool   // the user has written again
 
+	handling context.Context // the handler's; set before it is called
+
 	asking sync.Mutex // guards what handlers may say while they run
 	draft  string
 	said   int // messages that WeChat has taken from it
@@ -350,6 +352,7 @@ func (a *attempt) call(ctx context.Context) (echostr.Reply, error) {
 	if a.fetch.Page > 0 {
 		return a.fetched(ctx, a.fetch)
 	}
+	a.handling = ctx
 	ctx = echostr.WithTurn(ctx, (*turnView)(a))
 	if a.route != nil {
 		return a.route.Handle(ctx, a.msg)

@@ -242,12 +242,16 @@ func (a *attempt) canSay() bool {
 	return a.f.account.policy.API && a.to.ToUserName != ""
 }
 
-// sayPause is how long Say waits before it tries a second time, and the longest pause that it waits for.
-const sayPause = time.Second
+// Bounds of what a handler says, once it is its turn: the time of all of it, and the pause before a second try,
+// which is also the longest that is waited for.
+const (
+	sayTime  = 3 * time.Second
+	sayPause = time.Second
+)
 
 // say sends what a handler says before it is done. What it says is worth little later, and the answer is worth
 // more: so it is tried once more at most, if it is certain that it was not sent, and not at all as long as the
-// account's API takes nothing.
+// account's API takes nothing. It ends with the handler's context, whatever ctx is, so that no handler hangs in it.
 func (a *attempt) say(ctx context.Context, r echostr.Reply) error {
 	account := a.f.account
 	if !a.canSay() {
@@ -261,17 +265,22 @@ func (a *attempt) say(ctx context.Context, r echostr.Reply) error {
 	}
 	_, quota := account.policy.Allowance(&store.Turn{MsgType: a.msgType, Event: a.evType})
 	u := a.user()
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	defer context.AfterFunc(a.handling, func() { stop(context.Cause(a.handling)) })()
 	if err := a.f.s.outbox.lock(ctx, u); err != nil {
-		return err
+		return fmt.Errorf("say: it was not sent, since another message was on its way to the user: %w", err)
 	}
 	defer a.f.s.outbox.unlock(u)
+	ctx, cancel := context.WithTimeout(ctx, sayTime)
+	defer cancel()
 	var res Sending
 	for again := false; ; again = true {
 		a.asking.Lock()
 		said := a.said
 		a.asking.Unlock()
-		if a.over.Load() {
-			return errors.New("say: the handler's time is over, and its turn has ended")
+		if a.over.Load() || a.handling.Err() != nil {
+			return errors.New("say: the handler's context has ended, so nothing is sent any more")
 		}
 		if said >= quota-1 {
 			return fmt.Errorf("say: WeChat takes %d messages for one message of the user, and the last one is for the reply", quota)
@@ -282,7 +291,7 @@ func (a *attempt) say(ctx context.Context, r echostr.Reply) error {
 		case wait > 0:
 			return fmt.Errorf("say: it was not sent, since WeChat's API takes none of the account's messages: go on without, it is tried again in %v", wait.Round(time.Second)+time.Second)
 		}
-		res = account.send(a.f.s, u.openID, r)
+		res = account.send(ctx, a.f.s, u.openID, r)
 		switch {
 		case res.Fate == SendDone, res.Fate == SendUnknown:
 			a.asking.Lock()

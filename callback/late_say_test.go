@@ -196,6 +196,75 @@ func TestSayWhileDown(t *testing.T) {
 	}
 }
 
+// silentAPI never answers: requests end with their context, and nobody knows what has become of them.
+type silentAPI struct{ fakeAPI }
+
+func (s *silentAPI) Send(ctx context.Context, openID string, r echostr.Reply) callback.Sending {
+	<-ctx.Done()
+	return callback.Sending{Fate: callback.SendUnknown, Reason: context.Cause(ctx).Error()}
+}
+
+// Say ends with the handler, whatever context it is given, and after some seconds in any case: however many wait
+// for an API that does not answer, none counts as a handler that hangs. What is broken off may have arrived, so it
+// counts, and tells nothing of the API.
+func TestSayIsBrokenOff(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		before time.Duration // until it says something, of 10 s
+		took   time.Duration
+		state  store.State
+		ctx    func(context.Context) context.Context
+	}{
+		{"at the handler's end", 9 * time.Second, time.Second, store.Failed, func(ctx context.Context) context.Context { return ctx }},
+		{"at the handler's end, with another context", 9 * time.Second, time.Second, store.Failed, context.WithoutCancel},
+		{"before", time.Second, 3 * time.Second, store.Answered, func(ctx context.Context) context.Context { return ctx }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			in2026(t, func(t *testing.T) {
+				h := &bot{answer: func(ctx context.Context, _ string) (echostr.Reply, error) {
+					if err := pause(ctx, test.before); err != nil {
+						return nil, err
+					}
+					began := time.Now()
+					err := echostr.Say(test.ctx(ctx), echostr.Text("wait"))
+					if took := time.Since(began); took != test.took || err == nil || !strings.HasPrefix(err.Error(), "say: nobody knows") {
+						t.Errorf("after %v Say says %v", took, err)
+					}
+					return echostr.Text("done"), ctx.Err()
+				}}
+				a := account(callback.Plain, h)
+				a.HandlerTimeout, a.Late, a.API = 10*time.Second, callback.LateHold, new(silentAPI)
+				st := memory.New(memory.Config{})
+				server := start(t, callback.Config{Accounts: []callback.Account{a}, Store: st, Fatal: func(err error) { t.Error(err) }})
+				const users = 150
+				var all sync.WaitGroup
+				for i := range users {
+					p := newPhone(t, server, a)
+					p.user = fmt.Sprint("oUser", i)
+					all.Go(func() { p.says("x") })
+				}
+				time.Sleep(12 * time.Second)
+				for _, row := range rows(t, st) {
+					if row.State != test.state || row.Way.Sent != 1 {
+						t.Fatalf("%v %q, %d sent", row.State, row.Reason, row.Way.Sent)
+					}
+				}
+				if s := server.Stats(); s.Abandoned != 0 || s.Running != 0 || s.Sends["unknown"] != users || s.HandlerTimeouts+s.Replies.First+s.Replies.Retry != users {
+					t.Errorf("%d hang, %d run, %d unknown, %d timeouts, %v", s.Abandoned, s.Running, s.Sends["unknown"], s.HandlerTimeouts, s.Replies)
+				}
+				all.Wait()
+				newPhone(t, server, a).says("y") // the account is not held back
+				time.Sleep(10 * time.Second)
+				if n := server.Stats().Sends["unknown"]; n != users+1 {
+					t.Errorf("%d messages were tried", n)
+				}
+			})
+		})
+	}
+}
+
 // Who waits to say something while other messages go to the user stops waiting when the context ends, and
 // keeps nobody from sending.
 func TestSayGivesUpWaiting(t *testing.T) {

@@ -631,7 +631,7 @@ func (f *flight) send() {
 		case !f.s.node.holds(owner):
 			res = Sending{Fate: SendLater, Reason: errLease.Error()}
 		case ok:
-			res = f.account.send(f.s, openID, p.reply)
+			res = f.account.send(f.s.storeCtx, f.s, openID, p.reply)
 		}
 		f.s.outbox.answered(f.key)
 		ev.Fate, ev.Reason, ev.After = fateOf(res.Fate), shorten(res.Reason), min(res.After, maxAfter)
@@ -685,12 +685,12 @@ const (
 )
 
 // send sends one message by the account's API, when it is its turn. What it says that is not known is
-// SendLater.
-func (a *account) send(s *Server, openID string, r echostr.Reply) (res Sending) {
+// SendLater. One that is broken off since ctx has ended tells nothing of the API.
+func (a *account) send(ctx context.Context, s *Server, openID string, r echostr.Reply) (res Sending) {
 	if a.API == nil {
 		return Sending{Fate: SendRefused, Reason: turn.ReasonNoAPI}
 	}
-	ctx, cancel := context.WithTimeout(s.storeCtx, sendTime)
+	request, cancel := context.WithTimeout(ctx, sendTime)
 	defer cancel()
 	defer func() {
 		if p := recover(); p != nil {
@@ -700,9 +700,13 @@ func (a *account) send(s *Server, openID string, r echostr.Reply) (res Sending) 
 			res.Fate = SendLater
 		}
 		s.stats.sends[res.Fate].Add(1)
+		if ctx.Err() != nil && !res.Account && (res.Fate == SendLater || res.Fate == SendUnknown) {
+			a.breaker.giveBack()
+			return
+		}
 		a.breaker.note(res)
 	}()
-	return a.API.Send(ctx, openID, r)
+	return a.API.Send(request, openID, r)
 }
 
 // breaker keeps an account's messages back while its API is down: R-LATE-BACKOFF
