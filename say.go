@@ -11,7 +11,9 @@ var ErrNoWay = errors.New("echostr: the account has no customer-service API (客
 
 // Say sends r to the user now, before the handler returns its reply: an interim message such as "I am
 // looking it up". It goes out by the customer-service API, in order with everything else that is sent to
-// this user, and counts against the few messages that WeChat allows for each message of a user.
+// this user, and counts against the few messages that WeChat allows for each message of a user. A text
+// has at most [MaxTextBytes] (2,048) bytes: unlike a reply it does not go out in parts. It is made as readable as
+// the account wants texts to be (Markdown, thinking) before that is counted.
 //
 // It returns when WeChat has taken the message. An error says why it has not, or that nobody
 // knows. It ends with the handler's context, and takes 3 s at most beside what another message takes

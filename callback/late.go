@@ -260,6 +260,10 @@ func (a *attempt) say(ctx context.Context, r echostr.Reply) error {
 	if echostr.IsNone(r) {
 		return errors.New("say: there is nothing to be said; give it a message")
 	}
+	if text, ok := r.(echostr.TextReply); ok {
+		text.Content = account.readable(text.Content)
+		r = text
+	}
 	if err := echostr.Validate(r, nil); err != nil {
 		return fmt.Errorf("say: it is no message: %w", err)
 	}

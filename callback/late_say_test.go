@@ -82,7 +82,8 @@ func TestSayErrors(t *testing.T) {
 		{name: "nothing", say: echostr.None{}, want: "say: there is nothing to be said"},
 		{name: "nil", say: nil, times: -1, want: "say: there is nothing to be said"},
 		{name: "an empty text", say: echostr.Text(""), want: "say: it is no message"},
-		{name: "a text that is too long", say: echostr.Text(longText(5000)), want: "say: it is no message"},
+		{name: "a text that is too long", say: echostr.Text(strings.Repeat("长", 683)), want: "takes at most 2048"},
+		{name: "a text that is not", say: echostr.Text(strings.Repeat("长", 682)), sent: 1},
 		{name: "four messages", times: 4, sent: 4},
 		{name: "the last one is for the reply", times: 5, want: "5 messages", sent: 4},
 		{name: "a click has three", ask: func() string { return event(testUser, "CLICK", "x") }, times: 3, want: "3 messages", sent: 2},
@@ -194,6 +195,31 @@ func TestSayWhileDown(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What a handler says is made as readable as its reply, and is as long as that leaves it.
+func TestSayIsReadable(t *testing.T) {
+	t.Parallel()
+	in2026(t, func(t *testing.T) {
+		h := &bot{answer: func(ctx context.Context, _ string) (echostr.Reply, error) {
+			long := strings.Repeat("长", 500)
+			if err := echostr.Say(ctx, echostr.Text("<think>"+long+"</think>**让我想想**"+long)); err != nil {
+				t.Error(err)
+			}
+			if err := echostr.Say(ctx, echostr.Text("<think>什么都没有</think>")); err == nil || !strings.HasPrefix(err.Error(), "say: it is no message") {
+				t.Errorf("nothing is left of it, and Say says %v", err)
+			}
+			return nil, nil
+		}}
+		a := account(callback.Plain, h)
+		a.Markdown, a.RemoveThinking = true, true
+		api := verify(&a)
+		server, _ := one(t, a)
+		newPhone(t, server, a).says("x")
+		if got := api.texts(testUser); !slices.Equal(got, []string{"让我想想" + strings.Repeat("长", 500)}) {
+			t.Errorf("the API has sent %q", got)
+		}
+	})
 }
 
 // silentAPI never answers: requests end with their context, and nobody knows what has become of them.
