@@ -237,9 +237,10 @@ func (f *flight) firstPage() string {
 	return string(echostr.AppendReply(nil, r, to))
 }
 
-// canSay reports whether something can be sent to the user before the handler returns.
+// canSay reports whether something can be sent to the user before the handler returns: by the API, also if late
+// answers do not go out by it.
 func (a *attempt) canSay() bool {
-	return a.f.account.policy.API && a.to.ToUserName != ""
+	return a.f.account.API != nil && a.to.ToUserName != ""
 }
 
 // Bounds of what a handler says, once it is its turn: the time of all of it, and the pause before a second try,

@@ -77,7 +77,7 @@ func TestSayErrors(t *testing.T) {
 		after time.Duration
 	}{
 		{name: "no API", late: callback.LateTicket, none: true, want: "no customer-service API"},
-		{name: "an API that is not for late answers", late: callback.LateTicket, want: "no customer-service API"},
+		{name: "an API that is not for late answers", late: callback.LateTicket, sent: 1},
 		{name: "a message without a sender", ask: func() string { return textFrom("", time.Now().Unix(), "x") }, want: "no customer-service API"},
 		{name: "nothing", say: echostr.None{}, want: "say: there is nothing to be said"},
 		{name: "nil", say: nil, times: -1, want: "say: there is nothing to be said"},
@@ -401,10 +401,42 @@ func TestSayAfterTheEnd(t *testing.T) {
 	})
 }
 
+// What a handler says is no part of the answer, which a ticket brings whole.
+func TestSayBeforeATicket(t *testing.T) {
+	t.Parallel()
+	in2026(t, func(t *testing.T) {
+		h := &bot{answer: func(ctx context.Context, content string) (echostr.Reply, error) {
+			if err := echostr.Say(ctx, echostr.Text("wait")); err != nil {
+				t.Error(err)
+			}
+			return echostr.Text("re: " + content), pause(ctx, 20*time.Second)
+		}}
+		a := patient(callback.Plain, h)
+		api := verify(&a)
+		a.Late = callback.LateTicket
+		server, st := one(t, a)
+		p := newPhone(t, server, a)
+		link := p.link(p.promised("x").text)
+		time.Sleep(time.Minute)
+		if g := p.taps(link); g.text != "re: x" {
+			t.Errorf("a tap shows %v", g)
+		}
+		if got := api.texts(testUser); !slices.Equal(got, []string{"wait"}) {
+			t.Errorf("the API has sent %q", got)
+		}
+		if row := rowWith(t, st, "[x]"); row.Delivery != store.Fetched || row.Way.Sent != 1 {
+			t.Errorf("%v, %+v", row.Delivery, row.Way)
+		}
+	})
+}
+
 func TestTyping(t *testing.T) {
 	t.Parallel()
-	for _, late := range []callback.Late{callback.LateAPI, callback.LateHold, callback.LateTicket} {
-		t.Run(lateNames[late], func(t *testing.T) {
+	for _, test := range []struct {
+		late callback.Late
+		api  bool
+	}{{callback.LateAPI, true}, {callback.LateHold, true}, {callback.LateTicket, true}, {callback.LateTicket, false}} {
+		t.Run(fmt.Sprint(lateNames[test.late], test.api), func(t *testing.T) {
 			t.Parallel()
 			in2026(t, func(t *testing.T) {
 				errs := make(chan error, 1)
@@ -414,7 +446,9 @@ func TestTyping(t *testing.T) {
 				}}
 				a := account(callback.Plain, h)
 				api := verify(&a)
-				a.Late = late
+				if a.Late = test.late; !test.api {
+					a.API = nil
+				}
 				server, _ := one(t, a)
 				newPhone(t, server, a).says("x")
 				err := <-errs
@@ -424,7 +458,7 @@ func TestTyping(t *testing.T) {
 				}
 				api.mu.Lock()
 				defer api.mu.Unlock()
-				if late == callback.LateTicket {
+				if !test.api {
 					if !errors.Is(err, echostr.ErrNoWay) || len(api.typing) != 0 {
 						t.Errorf("%v, %v", err, api.typing)
 					}
