@@ -93,7 +93,7 @@ func (f *flight) newAttempt() *attempt {
 	} else {
 		a.ctx, a.cancel = context.WithDeadline(f.s.ctx, a.deadline)
 	}
-	a.overlaps()
+	a.overlaps(row)
 	f.mu.Lock()
 	if overlap && !old.gone {
 		old.done, a.after = make(chan struct{}), old
@@ -122,8 +122,8 @@ func (f *flight) newAttempt() *attempt {
 
 // overlaps does what is to be done about another handler of the same user that still runs. From
 // then on others may wait for a, and cancel it.
-func (a *attempt) overlaps() {
-	if a.f.account.Overlap == Parallel || a.fetch.Page > 0 || a.to.ToUserName == "" {
+func (a *attempt) overlaps(row *store.Turn) {
+	if a.f.account.Overlap == Parallel || !overlaps(row) {
 		return
 	}
 	a.returned = make(chan struct{})

@@ -28,7 +28,11 @@ type overlapping struct {
 
 func (o *overlapping) Handle(ctx context.Context, m echostr.Message) (echostr.Reply, error) {
 	user := m.Head().FromUserName
-	content := m.(*echostr.TextMessage).Content
+	text, ok := m.(*echostr.TextMessage)
+	if !ok {
+		return o.bot.Handle(ctx, m)
+	}
+	content := text.Content
 	o.mu.Lock()
 	if o.open == nil {
 		o.open, o.ended = make(map[string]int), make(map[string]error)
@@ -242,6 +246,40 @@ func TestOverlapCancel(t *testing.T) {
 			t.Errorf("the API has sent %q", got)
 		}
 	})
+}
+
+// What WeChat reports of a user by itself is no message of his: it gives up no question, and does not wait for one.
+// A click is one.
+func TestOverlapOfEvents(t *testing.T) {
+	t.Parallel()
+	for _, overlap := range []callback.Overlap{callback.Queue, callback.Cancel} {
+		for _, name := range []string{"LOCATION", "VIEW", "TEMPLATESENDJOBFINISH", "CLICK"} {
+			t.Run(fmt.Sprint(overlap, name), func(t *testing.T) {
+				t.Parallel()
+				in2026(t, func(t *testing.T) {
+					h := new(overlapping)
+					a := patient(callback.Plain, h)
+					a.Overlap = overlap
+					api := verify(&a)
+					server, st := one(t, a)
+					p := newPhone(t, server, a)
+					var all sync.WaitGroup
+					all.Go(func() { p.says("20s a") })
+					time.Sleep(6 * time.Second)
+					p.do(event(testUser, name, ""))
+					row := rowWith(t, st, name)
+					if waits := row.State == store.Running; waits != (overlap == callback.Queue && name == "CLICK") {
+						t.Errorf("the event is %v", row.State)
+					}
+					all.Wait()
+					time.Sleep(time.Minute)
+					if answered := slices.Contains(api.texts(testUser), "re: 20s a"); answered == (overlap == callback.Cancel && name == "CLICK") {
+						t.Errorf("the API has sent %q", api.texts(testUser))
+					}
+				})
+			})
+		}
+	}
 }
 
 // Parallel: each is answered when it is done.

@@ -1,6 +1,15 @@
 package callback
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/echostr/echostr/internal/turn"
+	"github.com/echostr/echostr/store"
+)
+
+// overlaps reports whether a turn waits for others of its user, or makes them give way: if the user waits for an
+// answer of a handler. What WeChat reports of him by itself, such as where he is, is no reason to.
+func overlaps(row *store.Turn) bool { return turn.Asked(row) && row.Way.Fetch.Page == 0 }
 
 // users are the handlers that run by user, for accounts where those of one user do not run
 // side by side. They are those of this process: nodes do not wait for each other.
