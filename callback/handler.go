@@ -36,7 +36,7 @@ type attempt struct {
 	msg      echostr.Message
 	route    *echostr.Route
 	budget   time.Duration
-	deadline time.Time // monotonic
+	deadline time.Time // monotonic; guarded by the flight's mu. Zero: it waits in the line of its user
 	ctx      context.Context
 	cancel   context.CancelFunc
 	began    time.Time
@@ -45,9 +45,9 @@ type attempt struct {
 	over     atomic.Bool // its result is posted, by itself or by the end of its time
 	claimed  bool        // by itself: nobody gives it up any more
 
-	before     *attempt      // the user's handler that is to return first, if there is one
-	returned   chan struct{} // closed when it has; nil if nobody ever waits for that
-	superseded atomic.Bool   // the user has written again
+	inLine     bool // of its user, before other handlers or behind
+	place      place
+	superseded atomic.Bool // the user has written again
 
 	handling context.Context // the handler's; set before it is called
 
@@ -87,13 +87,17 @@ func (f *flight) newAttempt() *attempt {
 		a.budget = b
 	}
 	a.began = time.Now()
-	a.deadline = a.began.Add(a.budget)
-	if f.account.Overlap == Queue {
-		a.ctx, a.cancel = context.WithCancel(f.s.ctx) // its time may begin later
+	a.inLine = f.account.Overlap != Parallel && overlaps(row)
+	if a.inLine && f.account.Overlap == Queue {
+		a.place.turn = make(chan struct{})
+		a.ctx, a.cancel = context.WithCancel(f.s.ctx) // its time begins later
 	} else {
+		a.deadline = a.began.Add(a.budget)
 		a.ctx, a.cancel = context.WithDeadline(f.s.ctx, a.deadline)
 	}
-	a.overlaps(row)
+	if a.inLine {
+		f.s.users.enter(a)
+	}
 	f.mu.Lock()
 	if overlap && !old.gone {
 		old.done, a.after = make(chan struct{}), old
@@ -120,42 +124,40 @@ func (f *flight) newAttempt() *attempt {
 	return a
 }
 
-// overlaps does what is to be done about another handler of the same user that still runs. From
-// then on others may wait for a, and cancel it.
-func (a *attempt) overlaps(row *store.Turn) {
-	if a.f.account.Overlap == Parallel || !overlaps(row) {
-		return
+// queue waits until it is the attempt's turn, and returns the context in which its handler runs.
+func (a *attempt) queue() (context.Context, context.CancelFunc) {
+	if a.place.turn == nil {
+		return a.ctx, a.cancel
 	}
-	a.returned = make(chan struct{})
-	before := a.f.s.users.enter(a.user(), a)
-	switch {
-	case before == nil || before.f == a.f:
-	case a.f.account.Overlap == Cancel:
-		before.superseded.Store(true)
-		before.cancel()
-	default:
-		a.before = before
+	if a.number > 1 {
+		a.awaitEarlier()
+	}
+	a.f.s.users.ready(a)
+	select {
+	case <-a.place.turn:
+	case <-a.ctx.Done():
+	}
+	if a.f.isWithdrawn() {
+		a.cancel() // as the one before was; it is only told later
+	}
+	a.began = time.Now()
+	deadline := a.began.Add(a.budget)
+	a.f.mu.Lock()
+	a.deadline = deadline
+	a.f.mu.Unlock()
+	hangs := time.AfterFunc(a.budget+overtime, func() { a.f.s.users.leave(a) })
+	ctx, cancel := context.WithDeadline(a.ctx, deadline)
+	return ctx, func() {
+		hangs.Stop()
+		cancel()
 	}
 }
 
-// queue waits until the handler before has returned, or had to, and returns the context in which a's runs.
-func (a *attempt) queue() (context.Context, context.CancelFunc) {
-	if a.f.account.Overlap != Queue {
-		return a.ctx, a.cancel
-	}
-	if before := a.before; before != nil {
-		a.before = nil
-		select {
-		case <-before.returned:
-		case <-time.After(time.Until(before.deadline)):
-		case <-a.ctx.Done():
-		}
-		if a.f.isWithdrawn() {
-			a.cancel() // as the one before was; it is only told later
-		}
-		a.began = time.Now()
-	}
-	return context.WithDeadline(a.ctx, a.began.Add(a.budget))
+// end is when the attempt's time is over, or zero as long as it waits in the line.
+func (a *attempt) end() time.Time {
+	a.f.mu.Lock()
+	defer a.f.mu.Unlock()
+	return a.deadline
 }
 
 func (a *attempt) user() user { return user{a.f.account.Name, a.to.ToUserName} }
@@ -210,7 +212,7 @@ func (f *flight) run(a *attempt) {
 	if old := a.after; old != nil {
 		select {
 		case <-old.done:
-		case <-time.After(time.Until(old.deadline)):
+		case <-time.After(time.Until(old.end())): // at once if it waits: it was cancelled
 		}
 		a.after = nil
 	}
@@ -252,9 +254,8 @@ func (a *attempt) leave() {
 	if a.gone = true; a.done != nil {
 		close(a.done)
 	}
-	if a.returned != nil {
-		close(a.returned)
-		a.f.s.users.leave(a.user(), a)
+	if a.inLine {
+		a.f.s.users.leave(a)
 	}
 }
 
@@ -276,7 +277,10 @@ func (s *Server) watchHandlers() {
 				f.mu.Lock()
 				a := f.handler
 				f.mu.Unlock()
-				if a != nil && now.After(a.deadline) {
+				if a == nil {
+					continue
+				}
+				if end := a.end(); !end.IsZero() && now.After(end) {
 					a.abandon()
 				}
 			}

@@ -159,7 +159,8 @@ func TestOverlapQueueEnds(t *testing.T) {
 				a.Overlap = callback.Queue
 				api := verify(&a)
 				server, st := one(t, a)
-				askAll(t, server, a, testUser, "1m a", "1m b", "1m c")
+				contents := []string{"1m a", "1m b", "1m c", "1m d", "1m e"}
+				askAll(t, server, a, testUser, contents...)
 				if how == "erase" {
 					if _, err := server.Erase(t.Context(), "", testUser); err != nil {
 						t.Error(err)
@@ -177,15 +178,79 @@ func TestOverlapQueueEnds(t *testing.T) {
 				}
 				if how == "shutdown" { // another process goes on
 					start(t, callback.Config{Accounts: []callback.Account{a}, Store: st})
-					time.Sleep(5 * time.Minute)
-					_, most := h.ran()
-					if got := api.texts(testUser); len(got) != 3 || most != 1 {
-						t.Errorf("then the API has sent %q, %d at the same time", got, most)
+					time.Sleep(10 * time.Minute)
+					order, most := h.ran()
+					if !slices.Equal(order[1:], contents) || most != 1 {
+						t.Errorf("then they run in the order %q, %d at the same time", order[1:], most)
+					}
+					if got := api.texts(testUser); !slices.Equal(got, []string{"re: 1m a", "re: 1m b", "re: 1m c", "re: 1m d", "re: 1m e"}) {
+						t.Errorf("then the API has sent %q", got)
 					}
 				}
 			})
 		})
 	}
+}
+
+// Who loses its lease starts the handlers anew in the same order, and behind one that hangs: also the one that was
+// the last in the line.
+func TestOverlapQueueAfterALostLease(t *testing.T) {
+	t.Parallel()
+	for _, stubby := range []bool{false, true} {
+		in2026(t, func(t *testing.T) {
+			h := &overlapping{stubby: stubby}
+			a := account(callback.Plain, h)
+			a.Overlap, a.HandlerTimeout = callback.Queue, 2*time.Minute
+			verify(&a)
+			st := &faulty{Store: memory.New(memory.Config{})}
+			server := start(t, callback.Config{Accounts: []callback.Account{a}, Store: st})
+			contents := []string{"100s a", "5s b", "5s c", "5s d", "5s e", "5s f"}
+			askAll(t, server, a, testUser, contents...)
+			st.fail(before) // until the lease is lost
+			time.Sleep(20 * time.Second)
+			st.fail(works)
+			time.Sleep(10 * time.Minute)
+			if order, most := h.ran(); !slices.Equal(order[1:], contents) || most != 1 {
+				t.Errorf("they ran in the order %q, %d at the same time", order, most)
+			}
+		})
+	}
+}
+
+// After a restart a question waits for nothing but the user's earlier questions that the process takes over: not for
+// what WeChat has reported, nor for a question that another process runs.
+func TestOverlapQueueWaitsForNothingElse(t *testing.T) {
+	t.Parallel()
+	in2026(t, func(t *testing.T) {
+		h := new(overlapping)
+		h.answer = func(ctx context.Context, content string) (echostr.Reply, error) {
+			if content == "event" {
+				return nil, pause(ctx, time.Minute)
+			}
+			return echostr.Text("re: " + content), pause(ctx, 10*time.Second)
+		}
+		a := patient(callback.Plain, h)
+		a.Overlap = callback.Queue
+		api := verify(&a)
+		st := memory.New(memory.Config{})
+		other := start(t, callback.Config{Accounts: []callback.Account{a}, Store: st, NodeID: "other"})
+		server := start(t, callback.Config{Accounts: []callback.Account{a}, Store: st, NodeID: "server"})
+		newPhone(t, server, a).do(event(testUser, "LOCATION", ""))
+		newPhone(t, other, a).says("a")
+		newPhone(t, server, a).says("b")
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_ = server.Shutdown(ctx)
+		start(t, callback.Config{Accounts: []callback.Account{a}, Store: st, NodeID: "server"})
+		time.Sleep(100 * time.Millisecond)
+		if n := h.started("b"); n != 2 {
+			t.Errorf("%d starts", n)
+		}
+		time.Sleep(time.Minute)
+		if got := api.texts(testUser); !slices.Equal(got, []string{"re: a", "re: b"}) {
+			t.Errorf("the API has sent %q", got)
+		}
+	})
 }
 
 // Cancel: who writes again gets no answer to what he wrote before. A tap is no new question.
