@@ -118,9 +118,10 @@ var scenarios = []*scenario{
 			f.IntVar(&o.Kills, "kills", 6, "kills of a node, in all")
 			f.IntVar(&o.Restarts, "restarts", 2, "crashes of the database server meanwhile")
 			f.IntVar(&o.Sites, "sites", 1, "pairs of nodes side by side")
+			f.BoolVar(&o.Fast, "fast", false, "answers that are in time for a push, mostly")
 			return func(ctx context.Context, r *run) error { return nodeKill(ctx, r, o) },
 				func() map[string]any {
-					return map[string]any{"kills": o.Kills, "restarts": o.Restarts, "sites": o.Sites}
+					return map[string]any{"kills": o.Kills, "restarts": o.Restarts, "sites": o.Sites, "fast": o.Fast}
 				}
 		},
 		short: [][]string{{"-fast", "-kills", "3", "-restarts", "1", "-rate", "50"}}, full: [][]string{{"-sites", "4", "-kills", "100", "-restarts", "40"}},

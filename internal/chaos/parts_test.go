@@ -175,6 +175,24 @@ func TestCommandLine(t *testing.T) {
 	}
 }
 
+// TestAllFlags has the lines of `wxchaos all` be lines that their scenarios take.
+func TestAllFlags(t *testing.T) {
+	t.Parallel()
+	for _, s := range scenarios {
+		for _, args := range append(slices.Clone(s.short), s.full...) {
+			f := flag.NewFlagSet(s.name, flag.ContinueOnError)
+			f.Float64("rate", s.rate, "")
+			s.flags(f)
+			if err := f.Parse(args); err != nil || f.NArg() > 0 {
+				t.Errorf("wxchaos %s %v: %v", s.name, args, err)
+			}
+		}
+		if len(s.full) == 0 {
+			t.Errorf("wxchaos all -full leaves %s out", s.name)
+		}
+	}
+}
+
 // TestFirstAcks has the first 200 of each process but the first, and no 200 of another
 // process's push.
 func TestFirstAcks(t *testing.T) {
