@@ -108,7 +108,7 @@
 // has accepted needs a reason for each of its pushes.
 //
 // partition: one node of each site cannot reach the database for a while: nothing arrives, or only what the node says, or connections
-// are broken off. What was on its way is lost, or arrives in the end. The other node takes over what the lease has
+// are broken off, or everything takes 150 ms longer each way. What was on its way is lost, or arrives in the end. The other node takes over what the lease has
 // run out of, and what the first one still has to say must not count. Starts: two at most.
 //
 // rolling: SIGTERM to the nodes in turn. Nothing unaccepted, nothing started twice.

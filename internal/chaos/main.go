@@ -97,7 +97,7 @@ var scenarios = []*scenario{
 	{
 		name: "partition", does: "one of two nodes is cut off from PostgreSQL", rate: 60, needs: []string{needPostgres},
 		flags: func(f *flag.FlagSet) (func(context.Context, *run) error, func() map[string]any) {
-			o := partitionOptions{Ways: ways{gone, mute, refused}}
+			o := partitionOptions{Ways: allWays}
 			f.Var(&o.Ways, "ways", "what a partition is, with commas; the first one mostly")
 			f.IntVar(&o.Cuts, "cuts", 4, "partitions, in all")
 			f.IntVar(&o.Sites, "sites", 4, "pairs of nodes side by side")
@@ -109,7 +109,7 @@ var scenarios = []*scenario{
 					return map[string]any{"cuts": o.Cuts, "sites": o.Sites, "min": o.Min.String(), "max": o.Max.String(), "long": o.Long, "ways": o.Ways.String()}
 				}
 		},
-		short: [][]string{{"-sites", "2", "-cuts", "2", "-min", "16s", "-max", "17s", "-rate", "40"}}, full: [][]string{{"-sites", "5", "-cuts", "20", "-long", "5"}},
+		short: [][]string{{"-sites", "2", "-cuts", "2", "-min", "16s", "-max", "17s", "-ways", "gone,mute", "-rate", "40"}}, full: [][]string{{"-sites", "5", "-cuts", "20", "-long", "5"}},
 	},
 	{
 		name: "pg-kill", does: "kill -9 of two nodes in turn, and crashes of PostgreSQL", rate: 100, needs: []string{needPostgres},

@@ -21,6 +21,8 @@ type partitionOptions struct {
 // ways is a flag: what a partition may be, with commas between.
 type ways []network
 
+var allWays = ways{gone, mute, refused, slowed}
+
 func (w *ways) String() string {
 	var all []string
 	for _, one := range *w {
@@ -32,11 +34,11 @@ func (w *ways) String() string {
 func (w *ways) Set(text string) error {
 	*w = nil
 	for one := range strings.SplitSeq(text, ",") {
-		i := slices.IndexFunc([]network{gone, mute, refused}, func(n network) bool { return n.String() == one })
+		i := slices.IndexFunc(allWays, func(n network) bool { return n.String() == one })
 		if i < 0 {
-			return fmt.Errorf("it is none of %v, %v and %v", gone, mute, refused)
+			return fmt.Errorf("it is none of %v", &allWays)
 		}
-		*w = append(*w, network(i)+gone)
+		*w = append(*w, allWays[i])
 	}
 	return nil
 }
@@ -138,7 +140,9 @@ func (s *site) cutOff(ctx context.Context, cuts, long int, o partitionOptions, n
 		victim.network.set(how, false)
 		err := pause(ctx, lasts)
 		victim.network.set(whole, late)
-		s.r.cut(Cut{PID: victim.bot().life.PID, From: from, To: time.Now()})
+		if how != slowed { // which is no reason to lose a lease
+			s.r.cut(Cut{PID: victim.bot().life.PID, From: from, To: time.Now()})
+		}
 		if err != nil {
 			return err
 		}
@@ -146,7 +150,7 @@ func (s *site) cutOff(ctx context.Context, cuts, long int, o partitionOptions, n
 		if err != nil {
 			return err
 		}
-		if late && how != refused {
+		if late && (how == gone || how == mute) {
 			note(how.String() + ", then late")
 		} else {
 			note(how.String())
