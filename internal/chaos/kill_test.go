@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"os"
-	"slices"
-	"strings"
 	"testing"
 )
 
@@ -57,28 +55,5 @@ func TestKillLate(t *testing.T) {
 	})
 	if c := report.Counts; c == nil || c.Deaths != 3 || c.ByPush == 0 || c.ByAPI == 0 || c.ByFetch == 0 || c.ByAhead == 0 || c.Promised == 0 || c.Kept > 0 {
 		t.Errorf("the kill loop has not done its work: %+v", c)
-	}
-}
-
-// TestTwoNodes has two nodes on one database, with answers of it to a commit that are lost, and nodes that follow each other.
-func TestTwoNodes(t *testing.T) {
-	t.Parallel()
-	if why := missing(needPostgres); why != "" && !slices.Contains(strings.Split(os.Getenv("ECHOSTR_TEST_REQUIRE"), ","), needPostgres) {
-		t.Skip(why)
-	}
-	for name, do := range map[string]func(context.Context, *run) error{
-		"two-nodes": func(ctx context.Context, r *run) error { return twoNodes(ctx, r, nodesOptions{Messages: 150}) },
-		"pg-lost-commit": func(ctx context.Context, r *run) error {
-			return lostCommit(ctx, r, lostOptions{Losses: 10, Share: 0.1})
-		},
-		"rolling": func(ctx context.Context, r *run) error { return rolling(ctx, r, rollingOptions{Restarts: 2}) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			report := smoke(t, name, Options{Seed: 7, Rate: 40}, do)
-			if c := report.Counts; c == nil || c.Acked == 0 || c.Acked != c.Messages || c.Rows != c.Messages || c.Lives < 2 {
-				t.Errorf("it has not done its work: %+v", c)
-			}
-		})
 	}
 }
