@@ -31,6 +31,9 @@ const (
 	// can tell them, with a second for what was on its way.
 	leaseLeast   = 9 * time.Second
 	leaseGivenUp = 4 * time.Second
+	// renewTime is how long after it reaches the store again a process may go on under a lease that it then gives up:
+	// a call that has hung fails after 2 s, and the next one follows half a second later.
+	renewTime = 3 * time.Second
 )
 
 // What a process may have more of after work than before, idle both times: I12. The
@@ -407,7 +410,7 @@ func (c *checker) leaseLost(before, again Mark) bool {
 		if !again.At.Before(cut.To) {
 			least = leaseGivenUp
 		}
-		return (cut.PID == 0 || cut.PID == before.PID) && cut.To.After(before.At) && !again.At.Before(cut.From.Add(least))
+		return (cut.PID == 0 || cut.PID == before.PID) && before.At.Before(cut.To.Add(renewTime)) && !again.At.Before(cut.From.Add(least))
 	})
 }
 
