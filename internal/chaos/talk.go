@@ -105,8 +105,8 @@ func (w *wechat) fetchKept(rows []Row, round int) (kept int) {
 	for i := range rows {
 		r := &rows[i]
 		at := slices.IndexFunc(w.pushers, func(p pusher) bool { return p.account.name == r.Account })
-		if r.Delivery != "ticket" || at < 0 || r.State != "answered" && w.pushers[at].account.fallback == "" {
-			continue
+		if r.Delivery != "ticket" || at < 0 || r.State != "answered" && (r.State != "failed" || w.pushers[at].account.fallback == "") {
+			continue // there is nothing to read
 		}
 		kept++
 		if visited[r.User] {
