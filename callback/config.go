@@ -140,15 +140,21 @@ const (
 	LateTicket
 )
 
-// Overlap is what becomes of a handler when its user writes again.
+// Overlap is what becomes of a handler when its user writes again: sends a message, clicks on the menu, scans or
+// subscribes. Events that WeChat sends by itself, such as LOCATION, and messages that fetch an answer neither wait
+// nor make others give way. It is about handlers of one process: nodes do not wait for each other, nor do they
+// cancel each other's handlers.
 type Overlap uint8
 
 const (
 	// Parallel: both run, and each is answered when it is done.
 	Parallel Overlap = iota
-	// Queue: the handlers of one user run one after the other, in the order of their messages.
+	// Queue: the handlers of one user run one after the other, in the order of their messages. The time of each
+	// begins when it is its turn. At most 10 wait, and count as running; the message of one more fails
+	// (queue full), so its user reads Fallback.
 	Queue
-	// Cancel: the first one's context ends, and its message is not answered any more.
+	// Cancel: the earlier one's context ends, and its message is not answered any more, unless its handler
+	// returns a reply all the same.
 	Cancel
 )
 

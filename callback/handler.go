@@ -48,6 +48,7 @@ type attempt struct {
 	inLine     bool // of its user, before other handlers or behind
 	place      place
 	superseded atomic.Bool // the user has written again
+	refused    atomic.Bool // the line was full
 
 	handling context.Context // the handler's; set before it is called
 
@@ -179,6 +180,7 @@ const (
 	reasonPanic   = "panic"
 	reasonGone    = "the stored message does not parse any more"
 	reasonNewer   = "superseded: the user has written again"
+	reasonFull    = "queue full: too many earlier messages of the user wait"
 )
 
 // maxAbandoned is how many handlers may hang beyond their time before the
@@ -325,6 +327,10 @@ func (a *attempt) ended(r result) *job {
 func (a *attempt) handle(ctx context.Context) result {
 	if a.msg == nil {
 		return failed(reasonGone)
+	}
+	if a.refused.Load() {
+		a.log(slog.LevelWarn, "a message was not handled, since too many earlier ones of its user wait")
+		return failed(reasonFull)
 	}
 	reply, err := a.call(ctx)
 	switch {

@@ -217,6 +217,48 @@ func TestOverlapQueueAfterALostLease(t *testing.T) {
 	}
 }
 
+// Ten wait. What comes beyond them fails at once, which the user reads, and takes no place from others. After
+// a restart the ten go on.
+func TestOverlapQueueIsFull(t *testing.T) {
+	t.Parallel()
+	in2026(t, func(t *testing.T) {
+		h := new(overlapping)
+		a := patient(callback.Plain, h)
+		a.Overlap, a.Fallback = callback.Queue, "请慢一点"
+		api := verify(&a)
+		st := memory.New(memory.Config{})
+		server := start(t, callback.Config{Accounts: []callback.Account{a}, Store: st, MaxRunning: 12})
+		var contents, want []string
+		for i := range 11 {
+			contents = append(contents, fmt.Sprintf("30s %c", 'a'+i))
+			want = append(want, "re: "+contents[i])
+		}
+		got := askAll(t, server, a, testUser, append(contents, "30s refused")...)
+		if g := got[11]; g.kind != "text" || g.text != "请慢一点" || g.after > time.Second {
+			t.Errorf("the user sees %v of the one too many", g)
+		}
+		if row := rowWith(t, st, "30s refused"); row.State != store.Failed || row.Reason != "queue full: too many earlier messages of the user wait" {
+			t.Errorf("%v, %q", row.State, row.Reason)
+		}
+		p := newPhone(t, server, a)
+		p.user = "oOther"
+		if g := p.says("1s other"); g.text != "re: 1s other" {
+			t.Errorf("another user sees %v", g)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_ = server.Shutdown(ctx)
+		start(t, callback.Config{Accounts: []callback.Account{a}, Store: st})
+		time.Sleep(10 * time.Minute)
+		if got := api.texts(testUser); !slices.Equal(got, want) {
+			t.Errorf("the API has sent %q", got)
+		}
+		if n := h.started("30s refused"); n != 0 {
+			t.Errorf("what was refused was started %d times", n)
+		}
+	})
+}
+
 // After a restart a question waits for nothing but the user's earlier questions that the process takes over: not for
 // what WeChat has reported, nor for a question that another process runs.
 func TestOverlapQueueWaitsForNothingElse(t *testing.T) {

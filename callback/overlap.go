@@ -15,6 +15,10 @@ import (
 // answer of a handler. What WeChat reports of him by itself, such as where he is, is no reason to.
 func overlaps(row *store.Turn) bool { return turn.Asked(row) && row.Way.Fetch.Page == 0 }
 
+// maxInLine is how many handlers of one user may wait in the line behind the one that runs: they count as running,
+// and one user must not take the places of all.
+const maxInLine = 10
+
 // overtime is how long after its time a handler of Queue may still keep the next one waiting.
 const overtime = time.Second
 
@@ -33,7 +37,8 @@ type place struct {
 	turn  chan struct{} // closed then; nil if it does not wait
 }
 
-// enter takes an attempt into the line of its user, in place of the one before it of the same message.
+// enter takes an attempt into the line of its user, in place of the one before it of the same message. The last
+// one is refused if the line is full.
 func (u *users) enter(a *attempt) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -54,6 +59,11 @@ func (u *users) enter(a *attempt) {
 		return inOrder(x.received, x.f.key, a.received, a.f.key)
 	})
 	line = slices.Insert(line, at, a)
+	if last := len(line) - 1; last > maxInLine && a.f.account.Overlap == Queue {
+		line[last].refused.Store(true)
+		line[last].cancel()
+		line = slices.Delete(line, last, last+1)
+	}
 	u.lines[a.user()] = line
 	if a.f.account.Overlap == Cancel {
 		for _, x := range line[:len(line)-1] {
