@@ -10,16 +10,18 @@ import (
 var ErrNoWay = errors.New("echostr: the account has no customer-service API (客服消息), so nothing can be said before the reply; return it, or show what there is with Draft")
 
 // Say sends r to the user now, before the handler returns its reply: an interim message such as "I am
-// looking it up". It goes out by the customer-service API, in order with everything else that is sent to
-// this user, and counts against the few messages that WeChat allows for each message of a user. A text
-// has at most [MaxTextBytes] (2,048) bytes: unlike a reply it does not go out in parts. It is made as readable as
-// the account wants texts to be (Markdown, thinking) before that is counted.
+// looking it up". It goes out by the customer-service API, never at the same time as another message to
+// this user and in order with what else this process sends to him, and counts against the few messages
+// that WeChat allows for each message of a user. A text has at most [MaxTextBytes] (2,048) bytes: unlike a
+// reply it does not go out in parts. It is made as readable as the account wants texts to be (Markdown,
+// thinking) before that is counted.
 //
-// It returns when WeChat has taken the message. An error says why it has not, or that nobody
-// knows. It ends with the handler's context, and takes 3 s at most beside what another message takes
-// that is on its way to the user. It is tried twice at most, a second apart, and not at all while that API takes
-// none of the account's messages, so the time that the reply needs is left. [ErrNoWay] is in the chain if the account has no
-// such API. What was said is not stored: an attempt that runs again because a process died says it again.
+// It returns when WeChat has taken the message. An error says why it has not, or that nobody knows. It
+// ends with the handler's context, and takes 3 s at most beside what another message takes that is on its
+// way to the user. It is tried twice at most, a second apart, and not at all while that API takes none of
+// the account's messages, so the time that the reply needs is left. [ErrNoWay] is in the chain if the
+// account has no such API. What was said is not stored: an attempt that runs again because a process died
+// says it again.
 func Say(ctx context.Context, r Reply) error {
 	if t, ok := ctx.Value(turnKey{}).(interface {
 		Say(ctx context.Context, r Reply) error

@@ -91,15 +91,18 @@ type Stats struct {
 	// Placeholders are pushes answered with the text that says how to fetch the answer, or with
 	// what there was of it.
 	Placeholders Answers
-	// Late are replies that were ready after `success` had been said, so that no push
-	// can carry them.
+	// Late counts how often a reply or fallback text was given to the API to be sent: since `success` or a
+	// part of it had been said before it was ready, since no push took it, since it is longer than
+	// one message, or since nobody knows whether a push took it. The parts of a long text count once.
 	Late uint64
-	// Ambiguous are replies that a process which died had offered to a push, of which
-	// nobody knows whether they arrived. P4
+	// Ambiguous counts how often nobody knew whether something arrived: a reply on a push of a process
+	// that died, a draft on a push, or each message that the API may have sent. One reply may count several
+	// times, whether it is sent again or not. P4
 	Ambiguous uint64
 
-	// Tickets are replies that were kept for the user to fetch, and Fetches messages of users
-	// that fetched one, or a page of one.
+	// Tickets counts how often a reply was left to the user to fetch: each promise of one that is not
+	// ready yet, whether it becomes a reply or not, and each reply, or rest of a long one, that no other way
+	// was left for. Fetches are messages of users that fetched one, or a page of one.
 	Tickets, Fetches uint64
 	// Undeliverable are replies that no way was left for.
 	Undeliverable uint64

@@ -78,7 +78,7 @@
 //	echostr_pushes_without_retry_total          held pushes after which WeChat did not push again
 //	echostr_answers_total{answer,way}           reply, fallback, success or placeholder; on the first push of the message (push),
 //	                                            on a later one (retry), or not on a push (late)
-//	echostr_tickets_total                       answers that were kept for the user to fetch
+//	echostr_tickets_total                       answers that were promised, or kept, for the user to fetch
 //	echostr_ticket_fetches_total                messages of users that fetched an answer
 //	echostr_answers_undeliverable_total         answers that no way was left for
 //	echostr_outbox_sends_total{fate}            messages that the API was asked to send: done, later, refused, gone or unknown
