@@ -407,3 +407,51 @@ func TestOthersConfirmWhatADeadNodeOffered(t *testing.T) {
 		}
 	})
 }
+
+// The last push was given the answer, and has not taken it. The answer goes the next way, also from the process that
+// comes next, if the one that knows of it dies at once.
+func TestLastPushDidNotTakeIt(t *testing.T) {
+	t.Parallel()
+	for _, late := range []callback.Late{callback.LateAPI, callback.LateHold, callback.LateTicket} {
+		for _, push := range []int{1, 3} {
+			for _, dies := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s/push %d/dies=%v", lateNames[late], push, dies), func(t *testing.T) {
+					t.Parallel()
+					in2026(t, func(t *testing.T) {
+						a := patient(callback.Plain, new(bot))
+						a.Late = late
+						api := new(fakeAPI)
+						if late != callback.LateTicket {
+							a.API = api
+						}
+						mem := memory.New(memory.Config{})
+						link := &faulty{Store: mem}
+						s := start(t, callback.Config{Accounts: []callback.Account{a}, Store: link, NodeID: "server"})
+						w := pack(a, textFrom(testUser, time.Now().Unix()-int64(push-1)*5, "100ms"))
+						func() {
+							defer func() { recover() }()
+							s.ServeHTTP(broken{httptest.NewRecorder(), true}, w.request())
+						}()
+						synctest.Wait()
+						row := only(t, mem)
+						if row.Delivery != store.Sent && row.Due.Before(row.ReceivedAt) || push == 3 && row.Delivery == store.Offered {
+							t.Errorf("%v, due %v", row.Delivery, row.Due)
+						}
+						if dies {
+							link.fail(before)
+							s = start(t, callback.Config{Accounts: []callback.Account{a}, Store: mem, NodeID: "server"})
+						}
+						time.Sleep(5 * time.Minute)
+						got := strings.Join(api.texts(testUser), "")
+						if late == callback.LateTicket {
+							got = newPhone(t, s, a).says("继续").text
+						}
+						if got != "re: 100ms" {
+							t.Errorf("the user reads %q, and the answer is %v", got, rowWith(t, mem, "[100ms]").Delivery)
+						}
+					})
+				})
+			}
+		}
+	}
+}

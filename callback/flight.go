@@ -219,7 +219,6 @@ func (f *flight) apply(j *job) (start *attempt) {
 	}
 	ev := &j.ev
 	switch ev.Kind {
-	case turn.PushClosed:
 	case turn.PushArrived:
 		ev.Now = j.push.now // whenever there is time for it
 	case turn.PushDue:
