@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -68,13 +69,27 @@ func (f *fakeAPI) crowded() bool {
 }
 
 // tell pushes a message whose answer goes out by the API.
-func tell(t testing.TB, s *callback.Server, a callback.Account, user, content string) {
+func tell(t testing.TB, s http.Handler, a callback.Account, user, content string) {
 	t.Helper()
 	p := newPhone(t, s, a)
 	p.user = user
 	if g := p.says(content); g.kind != "success" || g.pushes != 1 {
 		t.Errorf("%q: the user sees %v, want success", content, g)
 	}
+}
+
+// tellAll has users push messages at nearly the same time, before the API is asked because of any of them: while it is
+// known to be down, users see something else. The handler must take 6 s or more.
+func tellAll(t testing.TB, s http.Handler, a callback.Account, users []string, contents ...string) {
+	t.Helper()
+	var all sync.WaitGroup
+	for _, user := range users {
+		for _, content := range contents {
+			all.Go(func() { tell(t, s, a, user, content) })
+			time.Sleep(100 * time.Millisecond)
+		}
+	}
+	all.Wait()
 }
 
 // Answers of one user go out one after the other, in the order in which they are ready; those of different
@@ -430,9 +445,11 @@ func TestAccountIsHeldBack(t *testing.T) {
 		free := verify(&accounts[1])
 		st := memory.New(memory.Config{})
 		server := start(t, callback.Config{Accounts: accounts, Store: st})
+		var all sync.WaitGroup
 		for i := range 20 {
-			tell(t, server, accounts[0], fmt.Sprint("oUser", i), fmt.Sprintf("%ds", 5+i))
+			all.Go(func() { tell(t, server, accounts[0], fmt.Sprint("oUser", i), fmt.Sprintf("%ds", 5+i)) })
 		}
+		all.Wait()
 		time.Sleep(35 * time.Minute)
 		if n := requests.Load(); n < 3 || n > 5 {
 			t.Errorf("%d requests in 36 minutes, want one every ten minutes", n)
@@ -651,11 +668,11 @@ func TestOutboxOfANodeThatDies(t *testing.T) {
 					t.Fatal(err)
 				}
 				time.Sleep(time.Second)
-				askAll(t, c.nodes[0], a, testUser, "7s 0", "7s 1", "7s 2")
-				time.Sleep(4 * time.Second) // the last one is ready
-				want := []string{"re: 7s 0", "re: 7s 1", "re: 7s 2"}
+				tellAll(t, c.nodes[0], a, []string{testUser}, "6s 0", "6s 1", "6s 2")
+				time.Sleep(3 * time.Second) // the last one is ready
+				want := []string{"re: 6s 0", "re: 6s 1", "re: 6s 2"}
 				if sending {
-					time.Sleep(4 * time.Second) // and is being sent
+					time.Sleep(5 * time.Second) // and is being sent
 				}
 				c.kill(0)
 				died := time.Now()
@@ -664,7 +681,7 @@ func TestOutboxOfANodeThatDies(t *testing.T) {
 				time.Sleep(10 * time.Minute)
 				got := api.texts(testUser)
 				if sending { // nobody knows of the last one
-					want = append(want, "re: 7s 2")
+					want = append(want, "re: 6s 2")
 				}
 				if !slices.Equal(got, want) {
 					t.Errorf("the API has sent %q, want %q", got, want)
@@ -837,16 +854,12 @@ func TestEraseWithAnswersWaiting(t *testing.T) {
 						}
 					}
 					server, st := one(t, a)
-					handler := "5s"
+					handler := "6s"
 					if when == "running" {
 						handler = "1m"
 					}
-					for _, user := range []string{testUser, "oOther"} {
-						for i := range 3 {
-							tell(t, server, a, user, fmt.Sprintf("%s %d", handler, i))
-						}
-					}
-					time.Sleep(2 * time.Second)
+					tellAll(t, server, a, []string{testUser, "oOther"}, handler+" 0", handler+" 1", handler+" 2")
+					time.Sleep(20 * time.Second) // by then the account's messages wait
 					switch how {
 					case "operator":
 						if _, err := server.Erase(t.Context(), "", testUser); err != nil {
@@ -1093,9 +1106,10 @@ func TestKnownOutage(t *testing.T) {
 		}}
 		a := patient(callback.Plain, h)
 		api := verify(&a)
-		down := true
+		var down atomic.Bool
+		down.Store(true)
 		api.fate = func(int, sent) callback.Sending {
-			if down {
+			if down.Load() {
 				return callback.Sending{Fate: callback.SendLater, Reason: "40164", Account: true, After: 10 * time.Minute}
 			}
 			return callback.Sending{Fate: callback.SendDone}
@@ -1119,7 +1133,7 @@ func TestKnownOutage(t *testing.T) {
 		if g.kind != "text" || g.pushes != 3 || len(linksIn(g.text)) != 1 {
 			t.Fatalf("of an answer after 20 s the user sees %v", g)
 		}
-		down = false
+		down.Store(false)
 		time.Sleep(15 * time.Minute)
 		if got := api.texts(testUser); len(got) != 0 {
 			t.Errorf("what was promised goes out by the API, too: %q", got)

@@ -478,11 +478,11 @@ func TestSessionRetention(t *testing.T) {
 				})
 				a := patient(callback.Plain, h)
 				mem := memory.New(memory.Config{})
-				var off time.Duration
-				now := func() time.Time { return time.Now().Add(off) }
+				var off atomic.Int64
+				now := func() time.Time { return time.Now().Add(time.Duration(off.Load())) }
 				step := func(d time.Duration) *callback.Server {
-					off += d
-					return start(t, callback.Config{Accounts: []callback.Account{a}, Store: mem, NodeID: fmt.Sprint("at", off), Now: now, Retention: test.retention})
+					off.Add(int64(d))
+					return start(t, callback.Config{Accounts: []callback.Account{a}, Store: mem, NodeID: fmt.Sprint("at", off.Load()), Now: now, Retention: test.retention})
 				}
 				server := step(0)
 				expect := func(content, want string) {
