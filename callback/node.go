@@ -62,7 +62,13 @@ func (m *membership) join(s *Server) error {
 			m.latest = m.youngest
 		}
 	}
-	go m.run()
+	go func() {
+		defer close(m.stopped)
+		var both sync.WaitGroup
+		both.Go(m.renew)
+		both.Go(m.tend)
+		both.Wait()
+	}()
 	return nil
 }
 
@@ -83,8 +89,34 @@ func (m *membership) leave(ctx context.Context) error {
 	return err
 }
 
-func (m *membership) run() {
-	defer close(m.stopped)
+// tend looks for what other nodes have left behind. It keeps renew from nothing, since the store may take its time.
+func (m *membership) tend() {
+	next := time.NewTimer(0)
+	defer next.Stop()
+	for {
+		select {
+		case <-m.left:
+			return
+		case <-m.s.ctx.Done():
+			return
+		case <-next.C:
+		}
+		next.Reset(store.Lease / 3)
+		if !m.sweep() {
+			next.Reset(store.Lease / 30) // soon again
+		}
+		// At once, since this process may not live for long either, and again when the leases are over of
+		// those that had died by then.
+		if over := time.Since(m.joined) >= store.Lease; !m.looked && (over || !m.asked) {
+			undecided, err := m.confirm(store.Filter{Since: m.latest.Add(-flightTime), Until: m.youngest})
+			m.asked = m.asked || err == nil
+			m.looked = err == nil && (over || !undecided)
+		}
+	}
+}
+
+// renew renews the lease, and joins again when it could not.
+func (m *membership) renew() {
 	// Handlers are cancelled before another node may take over, whatever a call of
 	// the store takes: P3.
 	const fenceAfter = store.Lease - store.Lease/3
@@ -101,14 +133,6 @@ func (m *membership) run() {
 	defer next.Stop()
 	var lost store.Node // the epoch that was given up, whatever is left of its lease
 	for {
-		m.sweep()
-		// At once, since this process may not live for long either, and again when the leases are over of
-		// those that had died by then.
-		if over := time.Since(m.joined) >= store.Lease; !m.looked && (over || !m.asked) {
-			undecided, err := m.confirm(store.Filter{Since: m.latest.Add(-flightTime), Until: m.youngest})
-			m.asked = m.asked || err == nil
-			m.looked = err == nil && (over || !undecided)
-		}
 		select {
 		case <-m.left:
 			return
@@ -179,8 +203,8 @@ func (m *membership) fence() {
 
 // sweep finds turns whose owner is dead, and, if the outcome of a claim was
 // not learnt, turns of this node that it knows nothing about. Their flights read
-// the row and decide.
-func (m *membership) sweep() {
+// the row and decide. It reports whether it could look.
+func (m *membership) sweep() bool {
 	doubt := m.doubt.Swap(false)
 	err := m.look(doubt)
 	if err != nil {
@@ -191,6 +215,7 @@ func (m *membership) sweep() {
 	if err != nil {
 		m.troubled(err)
 	}
+	return err == nil
 }
 
 // sweepLimit is how many turns of one owner a sweep takes over; the next one goes on.
