@@ -102,7 +102,7 @@ func TestImports(t *testing.T) {
 		{"internal/config: internal/limits only", never("internal/config"), func(p string) bool {
 			return ours(p) && !under(p, "internal/config", "internal/limits")
 		}},
-		{"internal/pgtest: tests only", func(p string) bool { return !under(p, "internal/pgtest") }, never("internal/pgtest")},
+		{"internal/pgtest: tests and fault tests only", func(p string) bool { return !under(p, "internal/pgtest", "internal/chaos") }, never("internal/pgtest")},
 		{"internal/packed: store only", never("internal/packed"), func(p string) bool {
 			return ours(p) && p != module && p != module+"/store" && !under(p, "internal/packed") || foreign(packages, p)
 		}},
