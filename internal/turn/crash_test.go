@@ -23,7 +23,7 @@ func TestCrashAnywhere(t *testing.T) {
 	t.Parallel()
 	seeds, pairs, stride := uint64(12), uint64(1), 13
 	if raceEnabled || testing.Short() {
-		seeds, pairs = 2, 0
+		seeds, pairs = 3, 0
 	}
 	if *simAll {
 		seeds, pairs, stride = 12, 3, 1
@@ -58,7 +58,7 @@ func TestCrashAnywhere(t *testing.T) {
 		}
 	}
 	t.Logf("%d places to die at, %d runs, %d crashes while sending", points, runs, sending)
-	if least := int(seeds) * 200; points < least || sending < singles/50 {
+	if least := int(seeds) * 150; points < least || sending < singles/50 {
 		t.Errorf("%d places to die at and %d crashes while sending, and the test means nothing with fewer than %d and %d", points, sending, least, singles/50)
 	}
 }
