@@ -455,3 +455,41 @@ func TestLastPushDidNotTakeIt(t *testing.T) {
 		}
 	}
 }
+
+// A process starts with very many answers that wait for their users, and one that waits for the API.
+func TestStartWithManyWaiting(t *testing.T) {
+	t.Parallel()
+	in2026(t, func(t *testing.T) {
+		a := patient(callback.Plain, new(bot))
+		api := verify(&a)
+		mem := memory.New(memory.Config{})
+		var ops []store.Op
+		for i := range 3500 {
+			row := store.Turn{
+				Key: store.Key{1, byte(i), byte(i >> 8)}, Account: a.Name, OpenID: fmt.Sprint("o", i), OriginalID: testOriginal, MsgType: "text", State: store.Answered,
+				Reply:      string(echostr.AppendReply(nil, echostr.Text("re"), echostr.Address{ToUserName: "o", FromUserName: testOriginal})),
+				ReceivedAt: time.Now(), FinishedAt: time.Now(), Delivery: store.Ticket, Code: "AB", Due: time.Now().Add(23 * time.Hour),
+			}
+			if i == 3000 {
+				row.OpenID, row.Delivery, row.Due = testUser, store.Late, time.Now()
+			}
+			ops = append(ops, store.Op{Turn: row})
+		}
+		if err := mem.Claim(t.Context(), ops); err != nil {
+			t.Fatal(err)
+		}
+		link := &faulty{Store: mem}
+		s := start(t, callback.Config{Accounts: []callback.Account{a}, Store: link})
+		time.Sleep(time.Second)
+		if got := api.texts(testUser); len(got) != 1 {
+			t.Errorf("the API has sent %q", got)
+		}
+		if n := link.count("List"); n > 20 {
+			t.Errorf("the store was asked %d times", n)
+		}
+		time.Sleep(24 * time.Hour)
+		if n := s.Stats().Undeliverable; n != 3499 {
+			t.Errorf("%d answers were given up, want all that nobody has fetched", n)
+		}
+	})
+}

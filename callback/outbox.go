@@ -98,17 +98,17 @@ func (o *outbox) run() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	looked := time.Now()
-	l := loading{from: time.UnixMilli(1), batch: loadBatch}
-	for {
+	left := store.Filter{DueFrom: time.UnixMilli(1), Limit: loadBatch} // what was due at the start, and is not known yet
+	for full := false; ; {
 		wait := lookAround
 		switch {
-		case !l.done:
-			wait = o.load(&l)
+		case !full:
+			full, wait = o.load(&left)
 		case time.Since(looked) >= lookAround:
 			looked = time.Now()
 			o.look()
 		}
-		if l.done || l.from.Sub(o.s.clock.now()) > maxAfter {
+		if full || left.DueFrom.Sub(o.s.clock.now()) > maxAfter {
 			wait = min(wait, o.post()) // what comes later does not come before it
 		}
 		timer.Reset(wait)
@@ -123,36 +123,37 @@ func (o *outbox) run() {
 	}
 }
 
-// loading is how far all has been read that was due at the start.
-type loading struct {
-	from  time.Time // what is due before then is known
-	batch int
-	done  bool
-}
-
-// load reads what is due next, and returns when to go on. There may be much of it, most of which waits for a day until
-// nobody fetches it any more.
-func (o *outbox) load(l *loading) (wait time.Duration) {
-	rows, err := o.s.cfg.Store.List(o.s.ctx, store.Filter{DueFrom: l.from, Limit: l.batch})
+// load reads the next part of what is left, and returns when to go on. There may be much of it, most of which waits for a
+// day until nobody fetches it any more.
+func (o *outbox) load(left *store.Filter) (full bool, wait time.Duration) {
+	rows, err := o.s.cfg.Store.List(o.s.ctx, *left)
 	if err != nil {
 		o.s.storeFailed(err)
-		return time.Second
+		return false, time.Second
 	}
 	for i := range rows {
 		o.noteForeign(&rows[i])
 	}
-	switch {
-	case len(rows) < l.batch:
-		l.done = true
-		o.mu.Lock()
-		o.full = true
-		o.mu.Unlock()
-	case rows[len(rows)-1].Due.After(l.from):
-		l.from, l.batch = rows[len(rows)-1].Due, loadBatch // those of that moment are seen twice
-	default:
-		l.batch *= 2 // all are due at the same moment
+	if advance(left, rows) {
+		return false, 0
 	}
-	return 0
+	o.mu.Lock()
+	o.full = true
+	o.mu.Unlock()
+	return true, 0
+}
+
+// advance makes f, whose answer was rows, select what is due after them, and reports whether there may be more.
+func advance(f *store.Filter, rows []store.Turn) bool {
+	if len(rows) < f.Limit {
+		return false
+	}
+	if last := rows[len(rows)-1].Due; last.After(f.DueFrom) {
+		f.DueFrom, f.Limit = last, loadBatch // those of that moment are seen twice
+	} else {
+		f.Limit *= 2 // all are due at the same moment
+	}
+	return true
 }
 
 // look finds what other nodes have left behind, and with it all that its users have to get, since that
@@ -202,14 +203,8 @@ func (o *outbox) lookBehind() error {
 				o.noteForeign(&theirs[j])
 			}
 		}
-		if len(rows) < f.Limit {
+		if !advance(&f, rows) { // there may be very many of an account that is not configured any more
 			return nil
-		}
-		// There may be very many of an account that is not configured any more.
-		if next := rows[len(rows)-1].Due; next.After(f.DueFrom) {
-			f.DueFrom, f.Limit = next, loadBatch
-		} else {
-			f.Limit *= 2
 		}
 	}
 }
