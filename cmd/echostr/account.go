@@ -18,7 +18,7 @@ type accountNewCommand struct {
 	Name     string `arg:"" help:"The account's name in the URL: small letters, digits, - and _."`
 	AppID    string `name:"app-id" placeholder:"ID" help:"开发者ID(AppID) from WeChat's console."`
 	Mode     string `enum:"plain,compatible,safe" default:"safe" placeholder:"MODE" help:"plain, compatible or safe (${default})."`
-	Bot      string `enum:"sample,demo,none" default:"sample" placeholder:"BOT" help:"The built-in bot that answers: sample, demo or none (${default})."`
+	Bot      string `enum:"sample,demo,ai,none" default:"sample" placeholder:"BOT" help:"The built-in bot that answers: sample, demo, ai or none (${default})."`
 	Verified bool   `help:"The account is verified (微信认证) and has the customer-service API (客服消息)."`
 }
 
@@ -53,6 +53,13 @@ func (c *accountNewCommand) Run(term *terminal) error {
 	}
 	if c.Bot != "none" {
 		fmt.Fprintf(term.out, "    bot: %s\n", c.Bot)
+	}
+	if c.Bot == string(config.BotAI) {
+		fmt.Fprint(term.out, `    ai:
+      base_url: https://api.deepseek.com/v1      # 改成所用服务的地址：the endpoint, like that of OpenAI
+      model: deepseek-chat
+      api_key_file: ai.key      # 把 API key 写进这个文件，权限 0600：put the key into this file
+`)
 	}
 
 	w := term.err

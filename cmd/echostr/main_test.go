@@ -219,9 +219,13 @@ func TestAccountNew(t *testing.T) {
 			}
 		}
 	}
-	for _, bot := range []string{"sample", "demo", "none"} {
+	for _, bot := range []string{"sample", "demo", "ai", "none"} {
 		got := execute(t, "", "account", "new", "shop", "--bot", bot)
-		cfg, err := config.Load(write(t, "echostr.yaml", got.out), nil)
+		file := write(t, "echostr.yaml", got.out)
+		if err := os.WriteFile(filepath.Join(filepath.Dir(file), "ai.key"), []byte("key\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cfg, err := config.Load(file, nil)
 		if want := config.Bot(strings.TrimPrefix(bot, "none")); err != nil || cfg.Accounts[0].Bot != want {
 			t.Errorf("--bot %s: %v\n%s", bot, err, got.out)
 		}
