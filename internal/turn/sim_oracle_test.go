@@ -217,11 +217,14 @@ func (m *message) overdrawn() {
 	}
 }
 
-// delivered is called when the API takes a part of the reply.
+// delivered is called when the API takes a part of the reply. The replies of one node keep their order: R-LATE-ORDER
 func (m *message) delivered() {
 	s := m.s
 	for _, other := range m.user.msgs {
 		row := &s.disk.rows[other.id]
+		if row.Owner.ID != s.disk.rows[m.id].Owner.ID {
+			continue
+		}
 		waits := (row.Delivery == store.Late && !row.Due.IsZero() || row.Delivery == store.Sending) && s.now-other.seen.ready > time.Second
 		if before := s.disk.rows[m.id].FinishedAt.Sub(row.FinishedAt); waits && other != m && !other.disturbed && !m.disturbed && before > 0 {
 			s.fail(m, "I10", "it overtakes message %d, which was ready %v before", other.id, before)
