@@ -2,6 +2,7 @@ package packed
 
 import (
 	"bytes"
+	"encoding/binary"
 	"testing"
 	"time"
 
@@ -59,6 +60,53 @@ func TestDamaged(t *testing.T) {
 	}
 	if got, err := Way(append(way, 0)); err == nil {
 		t.Errorf("a way with more behind it is read as %v", got)
+	}
+}
+
+func TestWay(t *testing.T) {
+	t.Parallel()
+	if b := AppendWay(nil, &store.Way{}); b != nil {
+		t.Errorf("the zero Way takes %d bytes", len(b))
+	}
+	want := store.Way{
+		Told: 300, Pages: 7, Shown: 1 << 30, Sent: -1, Tries: 2, Unknown: 1,
+		TakenBy: store.Key{4, 5}, Fetch: store.Fetch{Of: store.Key{6}, Page: 3, Again: true},
+	}
+	whole := AppendWay(nil, &want)
+	if got, err := Way(whole); err != nil || got != want {
+		t.Errorf("%+v, %v", got, err)
+	}
+	plain := AppendWay(nil, &store.Way{Told: 1})
+	for n := 1; n < len(whole); n++ {
+		if got, err := Way(whole[:n]); err == nil || got != (store.Way{}) {
+			t.Errorf("the first %d of %d bytes were read as %+v, %v", n, len(whole), got, err)
+		}
+	}
+	for name, damaged := range map[string][]byte{
+		"a byte too many":               append(bytes.Clone(whole), 0),
+		"a byte too many after flags":   append(bytes.Clone(plain), 0),
+		"a flag that there is not":      append(bytes.Clone(plain[:len(plain)-1]), wayFlags+1),
+		"a number that does not end":    bytes.Repeat([]byte{0xff}, 40),
+		"a key instead of two":          append(bytes.Clone(plain[:len(plain)-1]), append([]byte{hasTakenBy | hasFetchOf}, make([]byte, 20)...)...),
+		"a key that nobody said it has": append(bytes.Clone(plain), make([]byte, 20)...),
+	} {
+		if got, err := Way(damaged); err == nil || got != (store.Way{}) {
+			t.Errorf("%s: %x was read as %+v, %v", name, damaged, got, err)
+		}
+	}
+}
+
+func TestPushesOfAnyTime(t *testing.T) {
+	t.Parallel()
+	want := []store.Push{{Number: -1, At: time.UnixMilli(-1 << 50).UTC(), Got: 255}, {Number: 1 << 30, At: time.UnixMilli(1 << 50).UTC()}}
+	got, err := Pushes(AppendPushes(nil, want))
+	if err != nil || !cmp.Equal(want, got) {
+		t.Errorf("%v, %v", got, err)
+	}
+	for _, damaged := range [][]byte{{0x80}, {2, 0x80}, {2, 2, 0x80}, {2, 2}, append([]byte{2, 2}, binary.AppendUvarint(nil, 256)...), make([]byte, 3*(store.MaxPushes+1))} {
+		if _, err := Pushes(damaged); err == nil {
+			t.Errorf("%x was read", damaged)
+		}
 	}
 }
 

@@ -2,11 +2,11 @@ package sqlite
 
 import (
 	"database/sql/driver"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
 
+	"github.com/echostr/echostr/internal/packed"
 	"github.com/echostr/echostr/store"
 )
 
@@ -28,13 +28,13 @@ func appendReceived(v []driver.Value, t *store.Turn) []driver.Value {
 
 // appendProgress adds the values of the columns from pushes to offered_to.
 func appendProgress(v []driver.Value, t *store.Turn) []driver.Value {
-	return append(v, appendPushes(nil, t.Pushes), int64(t.Seen), int64(t.State), t.Pure, int64(t.Attempt), t.Owner.ID, t.Owner.Epoch,
+	return append(v, packed.AppendPushes(nil, t.Pushes), int64(t.Seen), int64(t.State), t.Pure, int64(t.Attempt), t.Owner.ID, t.Owner.Epoch,
 		millis(t.FinishedAt), blob(t.Reply), t.Reason, int64(t.Delivery), int64(t.OfferedTo))
 }
 
 // appendLate adds the values of the columns from due on.
 func appendLate(v []driver.Value, t *store.Turn) []driver.Value {
-	return append(v, millis(t.Due), t.Code, blob(t.Placeholder), appendWay(nil, &t.Way))
+	return append(v, millis(t.Due), t.Code, blob(t.Placeholder), packed.AppendWay(nil, &t.Way))
 }
 
 // isPlain reports whether t has the defaults in the columns from due on, as most turns do.
@@ -65,117 +65,6 @@ func fromMillis(ms int64) time.Time {
 	return time.UnixMilli(ms).UTC()
 }
 
-// appendPushes writes the record of pushes: for each its number, its time in
-// Unix milliseconds after that of the one before, and what it got; all varints.
-func appendPushes(b []byte, pushes []store.Push) []byte {
-	var last int64
-	for _, p := range pushes {
-		at := p.At.UnixMilli()
-		b = binary.AppendVarint(b, int64(p.Number))
-		b = binary.AppendVarint(b, at-last)
-		b = binary.AppendUvarint(b, uint64(p.Got))
-		last = at
-	}
-	return b
-}
-
-var errPushes = errors.New("the record of pushes is damaged")
-
-func readPushes(b []byte) (pushes []store.Push, err error) {
-	var at int64
-	for len(b) > 0 {
-		number, n := binary.Varint(b)
-		if n <= 0 {
-			return nil, errPushes
-		}
-		b = b[n:]
-		after, n := binary.Varint(b)
-		if n <= 0 {
-			return nil, errPushes
-		}
-		b = b[n:]
-		got, n := binary.Uvarint(b)
-		if n <= 0 || got > 255 || len(pushes) == store.MaxPushes {
-			return nil, errPushes
-		}
-		b = b[n:]
-		at += after
-		pushes = append(pushes, store.Push{Number: int(number), At: time.UnixMilli(at).UTC(), Got: store.Outcome(got)})
-	}
-	return pushes, nil
-}
-
-// Bits of the byte of flags in a way.
-const (
-	hasTakenBy = 1 << iota
-	hasFetchOf
-	fetchesAgain
-	wayFlags = hasTakenBy | hasFetchOf | fetchesAgain
-)
-
-// appendWay writes how far an answer has come: its numbers as varints, a byte of flags, and
-// the keys that are not zero. The zero Way takes no place.
-func appendWay(b []byte, w *store.Way) []byte {
-	if *w == (store.Way{}) {
-		return b
-	}
-	for _, n := range [...]int{w.Told, w.Pages, w.Shown, w.Sent, w.Tries, w.Unknown, w.Fetch.Page} {
-		b = binary.AppendVarint(b, int64(n))
-	}
-	flags := byte(0)
-	if w.TakenBy != (store.Key{}) {
-		flags |= hasTakenBy
-	}
-	if w.Fetch.Of != (store.Key{}) {
-		flags |= hasFetchOf
-	}
-	if w.Fetch.Again {
-		flags |= fetchesAgain
-	}
-	b = append(b, flags)
-	if flags&hasTakenBy != 0 {
-		b = append(b, w.TakenBy[:]...)
-	}
-	if flags&hasFetchOf != 0 {
-		b = append(b, w.Fetch.Of[:]...)
-	}
-	return b
-}
-
-var errWay = errors.New("the record of how far the answer has come is damaged")
-
-func readWay(b []byte) (w store.Way, err error) {
-	if len(b) == 0 {
-		return w, nil
-	}
-	for _, field := range [...]*int{&w.Told, &w.Pages, &w.Shown, &w.Sent, &w.Tries, &w.Unknown, &w.Fetch.Page} {
-		number, n := binary.Varint(b)
-		if n <= 0 {
-			return store.Way{}, errWay
-		}
-		*field, b = int(number), b[n:]
-	}
-	if len(b) == 0 || b[0]&^wayFlags != 0 {
-		return store.Way{}, errWay
-	}
-	flags := b[0]
-	b = b[1:]
-	key := func(flag byte) (k store.Key) {
-		if flags&flag != 0 {
-			n := copy(k[:], b)
-			if b = b[n:]; n < len(k) {
-				err = errWay
-			}
-		}
-		return k
-	}
-	w.TakenBy, w.Fetch.Of, w.Fetch.Again = key(hasTakenBy), key(hasFetchOf), flags&fetchesAgain != 0
-	if err != nil || len(b) > 0 {
-		return store.Way{}, errWay
-	}
-	return w, nil
-}
-
 // errRow: a row does not hold what a turn does.
 var errRow = errors.New("store: a turn in the database cannot be read")
 
@@ -204,10 +93,10 @@ func readRow(v []driver.Value) (t store.Turn, err error) {
 	t.Due, t.Code, t.Placeholder = fromMillis(r.int()), r.text(), string(r.bytes())
 	way := r.bytes()
 	if r.err == nil {
-		t.Pushes, r.err = readPushes(pushes)
+		t.Pushes, r.err = packed.Pushes(pushes)
 	}
 	if r.err == nil {
-		t.Way, r.err = readWay(way)
+		t.Way, r.err = packed.Way(way)
 	}
 	if r.err != nil {
 		return store.Turn{}, fmt.Errorf("%w: %s: %w; restore a backup", errRow, t.Key, r.err)

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/echostr/echostr/internal/packed"
 	"github.com/echostr/echostr/store"
 )
 
@@ -345,7 +346,7 @@ func (w *writer) replace(t *store.Turn) (bool, error) {
 
 // mark saves what an op with Mark has changed, and reports whether it did.
 func (w *writer) mark(t *store.Turn) (bool, error) {
-	w.args = append(w.args[:0], appendPushes(nil, t.Pushes), int64(t.Seen), int64(t.Delivery), int64(t.OfferedTo))
+	w.args = append(w.args[:0], packed.AppendPushes(nil, t.Pushes), int64(t.Seen), int64(t.Delivery), int64(t.OfferedTo))
 	if t.Due.IsZero() {
 		w.args = append(w.args, t.Key[:], t.Version)
 		if changed, err := w.change(markPlain); err != nil || changed {
