@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/echostr/echostr/internal/config"
 	"github.com/echostr/echostr/server"
 	"github.com/echostr/echostr/store"
 )
@@ -65,16 +64,7 @@ func (c *outboxLsCommand) Run(ctx context.Context, term *terminal, parent *comma
 	if f.Since, err = moment("--since", c.Since, time.Now()); err != nil {
 		return err
 	}
-	var turns []server.Turn
-	err = parent.Outbox.turns().look(ctx, term, func(s source) (err error) {
-		turns, err = s.Turns(ctx, f)
-		return err
-	}, func(cfg *config.Config) error {
-		if len(turns) > 0 || c.Account == "" {
-			return nil
-		}
-		return server.UnknownAccount(cfg, c.Account)
-	})
+	turns, err := parent.Outbox.turns().list(ctx, term, f)
 	if err != nil {
 		return err
 	}

@@ -72,16 +72,7 @@ func (c *turnLsCommand) Run(ctx context.Context, term *terminal, parent *command
 		}
 		f.Deliveries = append(f.Deliveries, delivery)
 	}
-	var turns []server.Turn
-	err = parent.Turn.look(ctx, term, func(s source) (err error) {
-		turns, err = s.Turns(ctx, f)
-		return err
-	}, func(cfg *config.Config) error {
-		if len(turns) > 0 || c.Account == "" {
-			return nil
-		}
-		return server.UnknownAccount(cfg, c.Account)
-	})
+	turns, err := parent.Turn.list(ctx, term, f)
 	if err != nil {
 		return err
 	}
@@ -119,6 +110,20 @@ const shownKey = 16 // digits of a key in a list: the second and 4 bytes more
 type source interface {
 	Turns(ctx context.Context, f server.TurnFilter) ([]server.Turn, error)
 	Turn(ctx context.Context, key string) (*server.Turn, error)
+}
+
+// list asks for the turns that f selects. If there are none, the account that f names must be configured.
+func (c *turnCommand) list(ctx context.Context, term *terminal, f server.TurnFilter) (turns []server.Turn, err error) {
+	err = c.look(ctx, term, func(s source) (err error) {
+		turns, err = s.Turns(ctx, f)
+		return err
+	}, func(cfg *config.Config) error {
+		if len(turns) > 0 || f.Account == "" {
+			return nil
+		}
+		return server.UnknownAccount(cfg, f.Account)
+	})
+	return turns, err
 }
 
 // look asks the first server that runs, or else its database, after which it checks the answer
