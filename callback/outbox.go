@@ -21,8 +21,7 @@ import (
 // a turn comes, the flight of the turn steps Due, and what that saves is what happens. Whoever
 // saves a row that is due, or was, notes it here.
 type outbox struct {
-	s      *Server
-	shared bool // by other nodes: see [store.Installation]
+	s *Server
 
 	mu    sync.Mutex
 	items map[store.Key]*item
@@ -160,7 +159,7 @@ func advance(f *store.Filter, rows []store.Turn) bool {
 // keeps its order. What is the business of a node that lives is left to that, unless it does not see to it.
 func (o *outbox) look() {
 	err := o.lookBehind()
-	if o.shared && err == nil {
+	if o.s.shared && err == nil {
 		err = o.learn()
 	}
 	if err != nil {
@@ -518,7 +517,7 @@ func (o *outbox) code(row *store.Turn) string {
 	}
 	g := given{user: user{row.Account, row.OpenID}}
 	length := 2
-	if !o.full || o.shared {
+	if !o.full || o.s.shared {
 		length = 4 // there may be others that are not known here
 	}
 	for ; length <= maxCode; length++ {

@@ -46,6 +46,7 @@ type Server struct {
 
 	guard     guard     // the store
 	notBefore time.Time // of the store: what is older and not in it is not started
+	shared    bool      // the store, with other processes: see [store.Installation]
 }
 
 // account is one account, ready for use. Accounts share no state.
@@ -133,8 +134,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("callback: read what belongs to the store as a whole: %w", err)
 	}
-	s.keyer, s.notBefore = store.NewKeyer(inst.Salt), inst.NotBefore
-	s.outbox.shared = inst.Shared
+	s.keyer, s.notBefore, s.shared = store.NewKeyer(inst.Salt), inst.NotBefore, inst.Shared
 	s.guard.Store, s.guard.broke = cfg.Store, s.broke
 	s.cfg.Store = &s.guard
 	s.ctx, s.stop = context.WithCancelCause(context.Background())

@@ -143,7 +143,7 @@ func (a *attempt) saveSession(reply echostr.Reply) error {
 // isErased reports whether another node has erased the turn, whose session it has inserted. A session that was there before
 // is not there any more then.
 func (f *flight) isErased() bool {
-	if !f.s.outbox.shared {
+	if !f.s.shared {
 		return false
 	}
 	for pause := firstPause; ; {
