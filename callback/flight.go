@@ -316,7 +316,11 @@ func (f *flight) apply(j *job) (start *attempt) {
 				}
 				f.state.Row, f.dirty = row, false
 				f.s.outbox.note(f.account, &row)
-				if start = either(start, f.apply(&job{ev: turn.Event{Kind: turn.Changed}})); ev.Kind == turn.Changed {
+				changed := turn.Event{Kind: turn.Changed}
+				if self := f.s.node.self(); row.State == store.Running && row.Owner.ID == self.ID && row.Owner.Epoch < self.Epoch {
+					changed = turn.Event{Kind: turn.OwnerLost, Lost: row.Owner} // of this node's own, which is over
+				}
+				if start = either(start, f.apply(&job{ev: changed})); ev.Kind == turn.Changed {
 					return start
 				}
 				continue

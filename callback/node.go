@@ -22,6 +22,7 @@ type membership struct {
 	stopped chan struct{}
 
 	joining sync.Mutex
+	inVain  time.Time   // when joining again last failed; guarded by joining
 	doubt   atomic.Bool // the outcome of a claim is not known
 
 	joined   time.Time // monotonic: when this process first joined
@@ -163,19 +164,21 @@ func (m *membership) renew() {
 }
 
 // rejoin begins a new epoch after lost. The handlers of lost are cancelled at once,
-// and started again under the new one. Whoever comes first does it, for all; the others are told to come
-// back, since the store may take its time.
+// and started again under the new one. Whoever comes first does it, for all who wait meanwhile, also if it
+// is in vain: the store may take its time to say so.
 func (m *membership) rejoin(lost store.Node) error {
-	if !m.joining.TryLock() {
-		return errLease
-	}
+	m.joining.Lock()
 	defer m.joining.Unlock()
-	if m.self() != lost {
+	switch {
+	case m.self() != lost:
 		return nil
+	case time.Since(m.inVain) < firstPause:
+		return errLease
 	}
 	m.fence()
 	n, err := m.s.cfg.Store.Join(m.s.ctx, m.s.cfg.NodeID)
 	if err != nil {
+		m.inVain = time.Now()
 		m.troubled(err)
 		return err
 	}
