@@ -252,7 +252,7 @@ func TestLadderOfEvents(t *testing.T) {
 		{"a click, in its minute", click, 40 * time.Second, "x", true, "success", 1, 1, store.Sent, ""},
 		{"a click, after its minute", click, 70 * time.Second, "x", true, "success", 1, 0, store.Ticket, "window closed"},
 		{"a click, more than three messages", click, 10 * time.Second, long, true, "success", 1, 3, store.Ticket, ""},
-		{"a text, more than three messages", text, 10 * time.Second, long, true, "success", 1, 5, store.Sent, ""},
+		{"a text, more than three messages", text, 10 * time.Second, long, true, "success", 1, 3, store.Ticket, ""},
 		{"a text, after a minute", text, 2 * time.Minute, "x", true, "success", 1, 1, store.Sent, ""},
 		{"a click, no API", click, 20 * time.Second, "x", false, "text", 3, 0, store.Ticket, ""},
 		{"a location, no API", location, 20 * time.Second, "x", false, "success", 3, 0, store.Undeliverable, "nobody waits"},

@@ -648,7 +648,7 @@ func (f *flight) warn(what, reason string) {
 func (f *flight) part(row store.Turn) (part, bool) {
 	_, quota := f.account.policy.Allowance(&row)
 	row.Code = f.code()
-	return nextPart(&row, f.account.Fallback, quota)
+	return nextPart(&row, f.account.Fallback, min(quota, turn.MaxParts))
 }
 
 // code is the code of the turn, or one that the present event may give it.

@@ -20,6 +20,11 @@ func (p *Policy) Allowance(row *store.Turn) (window time.Duration, quota int) {
 	return p.Window, p.Quota
 }
 
+// MaxParts bounds the messages of the API in which one long text goes out, with those that were said before
+// it: the last of them tells how to fetch the rest. WeChat counts the messages since the user last wrote, so a
+// text that takes all of them leaves none for the answer to the user's other question. R-LATE-PAGE
+const MaxParts = 3
+
 // isAction reports whether the message is the event of a click, scan or follow.
 func isAction(row *store.Turn) bool {
 	if !strings.EqualFold(row.MsgType, "event") {
@@ -116,7 +121,7 @@ func (t *step) route() {
 		t.Row.Due = t.ev.Now.Add(t.p.TicketLife)
 	case t.Row.Delivery == store.Late:
 		t.nextWay(ReasonNoPush)
-	case t.Row.State == store.Answered && t.p.API && !t.ev.NoAPI && t.ev.Parts > 1 && t.ev.Parts <= quota-w.Sent:
+	case t.Row.State == store.Answered && t.p.API && !t.ev.NoAPI && t.ev.Parts > 1 && t.ev.Parts <= min(quota, MaxParts)-w.Sent:
 		// The API brings all of it, without the user having to ask for each page.
 		t.nextWay("")
 	case t.Row.State == store.Answered && !t.waiting():

@@ -177,6 +177,9 @@ func (s *sim) expect(m *message, starts int) {
 	if m.result != store.Answered || m.handler > m.limit {
 		c.Parts = 1
 	}
+	if c.Parts > 1 { // a long text takes no more than three, with what was said before
+		c.Quota = min(c.Quota, max(3-m.seen.said, 1))
+	}
 	if m.wait {
 		c.LostTakes = m.cut
 	}

@@ -113,7 +113,9 @@ func (a *attempt) fetch() {
 					return
 				}
 				l.n.after(s.between(0, time.Millisecond), func() {
-					a.finish(Event{State: store.Answered, Reply: a.compose(d.show, 0)})
+					reply := a.compose(d.show, 0)
+					s.next[reply] = d.link
+					a.finish(Event{State: store.Answered, Reply: reply})
 				})
 			case Deny:
 				s.reached.Denies++

@@ -70,6 +70,7 @@ type sim struct {
 
 	texts        map[string]text     // what replies say
 	placeholders map[string]document // and placeholders
+	next         map[string]*link    // to the next page, below a reply that is one
 	ticketLife   time.Duration
 	window       time.Duration
 	diligent     bool          // users fetch all there is
@@ -102,7 +103,7 @@ func newSim(seed uint64, world int, p profile) *sim {
 	s := &sim{profile: p, seed: seed, world: world, rng: rand.New(rand.NewPCG(seed, uint64(world))), step: Step}
 	s.lands = func() bool { return s.chance(.5) }
 	s.disk.init(s)
-	s.texts, s.placeholders = make(map[string]text), make(map[string]document)
+	s.texts, s.placeholders, s.next = make(map[string]text), make(map[string]document), make(map[string]*link)
 	s.ticketLife, s.window = DefaultPolicy().TicketLife, DefaultPolicy().Window
 	if s.chance(.7) {
 		s.ticketLife = 4 * time.Minute

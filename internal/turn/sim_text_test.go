@@ -98,6 +98,7 @@ func (s *sim) page(row *store.Turn, number int) document {
 func (s *sim) part(row *store.Turn) (document, Event) {
 	m := s.msgs[messageOf(row.Key)]
 	_, quota := m.policy.Allowance(row)
+	quota = min(quota, 3) // of a text of several
 	rest := s.rest(row)
 	left := pagesIn(rest.size())
 	d := document{of: m, show: rest.cut(0, pageSize)}

@@ -428,7 +428,7 @@ func (l *local) document(given store.Outcome) document {
 		if row.Way.Pages > 1 {
 			return s.page(row, 1)
 		}
-		return document{of: l.m, show: s.textOf(row)}
+		return document{of: l.m, show: s.textOf(row), link: s.next[row.Reply]}
 	case store.GotFallback:
 		return document{of: l.m, show: s.textOf(row)}
 	case store.GotPlaceholder:
