@@ -73,7 +73,7 @@ func TestOutboxCommand(t *testing.T) {
 	if err := platform.SetFaults(); err != nil {
 		t.Fatal(err)
 	}
-	serve(t, yaml)
+	again := serve(t, yaml)
 	if got := execute(t, "", "outbox", "retry", key, "-c", yaml); got.code != 0 || !strings.Contains(got.out, "late") {
 		t.Errorf("retry: %+v", got)
 	}
@@ -87,6 +87,24 @@ func TestOutboxCommand(t *testing.T) {
 	})
 	if got := execute(t, "", "turn", "show", key, "-c", yaml); got.code != 0 || !strings.Contains(got.out, "sent by the API (客服消息), in 1 message") {
 		t.Errorf("show after it: %+v", got)
+	}
+
+	// WeChat cuts the only push, and then there is an answer: it waits for the next push, and says so.
+	account := simulator.Account{URL: "plain", Token: token, Mode: simulator.Plain, AppID: appID}
+	if _, err := wechat(t, again.base, account, simulator.Rules{Timeout: 500 * time.Millisecond, Pushes: 1}).Send(t.Context(), simulator.Text("慢 1")); err != nil {
+		t.Fatal(err)
+	}
+	waits := regexp.MustCompile(`(?m)^.*plain +none +in [0-9.]+s .* ([0-9a-f]{16})$`)
+	waitFor(t, "an answer that waits for a push", func() bool {
+		got := execute(t, "", "outbox", "ls", "-c", yaml)
+		m := waits.FindStringSubmatch(got.out)
+		if m != nil {
+			key = m[1]
+		}
+		return m != nil
+	})
+	if got := execute(t, "", "outbox", "show", key, "-c", yaml); got.code != 0 || !strings.Contains(got.out, "waits for WeChat's next push, and takes the next way if none has come in 1") {
+		t.Errorf("show of an answer that waits for a push: %+v", got)
 	}
 }
 

@@ -21,6 +21,7 @@ type outboxCommand struct {
 
 const outboxHelp = `An answer that no push could carry is late: the outbox sends it by the customer-service API (客服消息), or it is a ticket, kept until the user fetches it by a tap or a word.
 
+  none, offered  waits for WeChat's next push, until DUE; then it takes the next way
   late           waits to be sent; DUE says when the next try is, TRIES how many were in vain
   sending        is being sent
   ticket         is kept for the user, until DUE
@@ -54,7 +55,9 @@ func (c *outboxLsCommand) Run(ctx context.Context, term *terminal, parent *comma
 		Account: c.Account, User: c.User, Limit: c.Limit, Due: !c.All,
 		Deliveries: []store.Delivery{store.Late, store.Sending, store.Ticket},
 	}
-	if c.All {
+	if !c.All {
+		f.Deliveries = append(f.Deliveries, store.Undelivered, store.Offered) // which are due: replies that wait for a push
+	} else {
 		f.Deliveries = append(f.Deliveries, store.Undeliverable, store.Assumed)
 		if c.Since == "" {
 			c.Since = givenUpSince

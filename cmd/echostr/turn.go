@@ -253,6 +253,10 @@ func show(w io.Writer, turn *server.Turn) {
 // wayOf says which way the reply has taken.
 func wayOf(turn *server.Turn) string {
 	switch turn.Delivery {
+	case store.Undelivered.String():
+		if turn.State == store.Answered && !turn.Due.IsZero() {
+			return "none: waits for WeChat's next push, and takes the next way if none has come " + until(turn.Due, time.Now())
+		}
 	case store.Offered.String():
 		return fmt.Sprintf("offered to push %d, which may not have got it", turn.OfferedTo)
 	case store.Written.String():
