@@ -181,40 +181,57 @@ func facts(path string, trees []tree) []string {
 
 func TestMessageKeyIsStable(t *testing.T) {
 	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
+	rapid.Check(t, checkKeyIsStable)
+}
+
+// FuzzKey draws from the fuzzer's bytes what TestMessageKeyIsStable and TestMessageKeyIsInjective draw at random.
+func FuzzKey(f *testing.F) {
+	f.Add([]byte("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"))
+	f.Fuzz(rapid.MakeFuzz(func(t *rapid.T) {
+		checkKeyIsStable(t)
+		keys(make(map[string]string)).add(t)
+	}))
+}
+
+func checkKeyIsStable(t *rapid.T) {
+	trees := drawTrees(t, 0)
+	var d Document
+	if err := d.Parse(document(t, trees)); err != nil {
+		t.Fatal(err)
+	}
+	k := d.Key("wx")
+	if err := d.Parse(document(t, shuffled(t, trees))); err != nil {
+		t.Fatal(err)
+	}
+	if d.Key("wx") != k {
+		t.Fatal("order or blanks change the key")
+	}
+}
+
+// keys are the keys that were made, and what of.
+type keys map[string]string
+
+// add makes twenty more, of which none may have the key of another.
+func (seen keys) add(t *rapid.T) {
+	for range 20 {
 		trees := drawTrees(t, 0)
+		app := rapid.SampledFrom([]string{"", "wx", "wxe", "e"}).Draw(t, "app")
 		var d Document
 		if err := d.Parse(document(t, trees)); err != nil {
 			t.Fatal(err)
 		}
-		k := d.Key("wx")
-		if err := d.Parse(document(t, shuffled(t, trees))); err != nil {
-			t.Fatal(err)
+		k, f := d.Key(app).String(), fmt.Sprintf("%q %q", app, facts("", trees))
+		if other, ok := seen[k]; ok && other != f {
+			t.Fatalf("%s and %s have one key", f, other)
 		}
-		if d.Key("wx") != k {
-			t.Fatal("order or blanks change the key")
-		}
-	})
+		seen[k] = f
+	}
 }
 
 func TestMessageKeyIsInjective(t *testing.T) {
 	t.Parallel()
-	seen := make(map[string]string) // key to facts
-	rapid.Check(t, func(t *rapid.T) {
-		for range 20 {
-			trees := drawTrees(t, 0)
-			app := rapid.SampledFrom([]string{"", "wx", "wxe", "e"}).Draw(t, "app")
-			var d Document
-			if err := d.Parse(document(t, trees)); err != nil {
-				t.Fatal(err)
-			}
-			k, f := d.Key(app).String(), fmt.Sprintf("%q %q", app, facts("", trees))
-			if other, ok := seen[k]; ok && other != f {
-				t.Fatalf("%s and %s have one key", f, other)
-			}
-			seen[k] = f
-		}
-	})
+	seen := make(keys)
+	rapid.Check(t, seen.add)
 	if len(seen) < 500 {
 		t.Errorf("only %d different documents", len(seen))
 	}
