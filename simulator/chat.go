@@ -152,11 +152,12 @@ func (b Bubble) Reads() string {
 	return text.String()
 }
 
-// Chat returns what stands in the user's chat, the oldest first: the last 1000 bubbles.
+// Chat returns what stands in the user's chat, the oldest first: the last 1000 bubbles, or as many as
+// PlatformConfig.KeptBubbles says.
 func (u *User) Chat() []Bubble {
 	u.o.p.mu.Lock()
 	defer u.o.p.mu.Unlock()
-	kept := u.chat[max(0, len(u.chat)-keptBubbles):]
+	kept := u.chat[max(0, len(u.chat)-u.o.p.config.KeptBubbles):]
 	chat := make([]Bubble, len(kept))
 	for i, b := range kept {
 		chat[i] = *b
@@ -218,8 +219,8 @@ func (u *User) receive(b Bubble) Bubble {
 	p := u.o.p
 	p.bubbles++
 	b.ID, b.At = p.bubbles, time.Now()
-	if len(u.chat) >= 2*keptBubbles { // now and then, so that it costs nothing each time
-		u.chat = slices.Clone(u.chat[len(u.chat)-keptBubbles:])
+	if most := p.config.KeptBubbles; len(u.chat) >= 2*most { // now and then, so that it costs nothing each time
+		u.chat = slices.Clone(u.chat[len(u.chat)-most:])
 	}
 	u.chat = append(u.chat, &b)
 	p.changed(Change{Kind: ChangeBubble, AppID: u.o.config.Account.AppID, OpenID: u.openID, Bubble: &b})

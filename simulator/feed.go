@@ -80,7 +80,7 @@ const (
 	keptChanges       = 4096
 	keptExchanges     = 500
 	keptExchangeBytes = 64 << 20
-	keptBubbles       = 1000 // of each user
+	keptBubbles       = 1000 // of each user, unless PlatformConfig says otherwise
 	maxBubbleText     = 8 << 10
 	maxBubble         = 32 << 10 // bytes of text in one bubble
 )

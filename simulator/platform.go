@@ -40,6 +40,8 @@ type PlatformConfig struct {
 	// DialContext and Transport make the connections of pushes, as in [Config].
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 	Transport   http.RoundTripper
+	// KeptBubbles is how many bubbles of each chat are kept, or up to twice as many. Defaults to 1000.
+	KeptBubbles int
 	// Now tells the platform's time, which windows, quotas, tokens, tickets and media run by.
 	// Pushes carry the time of package time all the same, since the server under test compares
 	// it with its own clock. Defaults to time.Now.
@@ -52,6 +54,9 @@ func NewPlatform(c PlatformConfig) *Platform {
 		c.Now = time.Now
 	}
 	c.BaseURL = or(c.BaseURL, "http://mmbiz.qpic.cn")
+	if c.KeptBubbles <= 0 {
+		c.KeptBubbles = keptBubbles
+	}
 	p := &Platform{config: c}
 	p.changes.init()
 	p.exchanges.most = keptExchangeBytes

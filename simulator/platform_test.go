@@ -338,6 +338,17 @@ func TestBounded(t *testing.T) {
 		t.Error("there is an exchange that never was")
 	}
 
+	few := newWorld(t, PlatformConfig{KeptBubbles: 3}, OfficialConfig{})
+	v := few.official.AddFollower("")
+	for i := range 20 {
+		if _, err := v.Say(t.Context(), fmt.Sprint(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if chat := v.Chat(); len(chat) != 3 || chat[2].Text != "19" || len(v.chat) > 6 {
+		t.Errorf("%d bubbles, %d in memory, the last is %v", len(chat), len(v.chat), chat[len(chat)-1])
+	}
+
 	// Long answers leave less of them.
 	const most = 4 << 20
 	w.Platform.exchanges.most = most
