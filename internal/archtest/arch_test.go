@@ -95,6 +95,9 @@ func TestImports(t *testing.T) {
 			return foreign(packages, p, "golang.org/x/sync", "golang.org/x/time") || under(p, "server", "cmd", "simulator", "wxapi", "internal/config")
 		}},
 		{"simulator: knows the wire and not the server", never("simulator"), never("callback", "wxcrypt", "server", "store", "wxapi", "cmd", "internal/turn")},
+		{"internal/load: knows the wire and not the server", never("internal/load"), func(p string) bool {
+			return ours(p) && p != module && !under(p, "internal/load", "internal/histogram", "simulator")
+		}},
 		{"stores: not the web side", never("store"), never("callback", "server", "wxapi", "simulator", "cmd")},
 		{"internal/turn: store and root only", never("internal/turn"), func(p string) bool {
 			return p != module && p != module+"/store" && !under(p, "internal/turn") && !packages[p].Standard

@@ -4,9 +4,6 @@ package chaos
 
 import "syscall"
 
-// manyLoopback says that every address in 127.0.0.0/8 is this machine's.
-const manyLoopback = true
-
 // childAttributes have the bot end with the harness, however that ends.
 func childAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

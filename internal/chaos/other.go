@@ -7,8 +7,6 @@ import (
 	"syscall"
 )
 
-const manyLoopback = false
-
 func childAttributes() *syscall.SysProcAttr { return nil }
 
 func endWithParent() {}

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/echostr/echostr/internal/load"
 	"github.com/echostr/echostr/simulator"
 )
 
@@ -158,13 +159,10 @@ func (w *wechat) add(to *[]pusher, a *account, as simulator.Account, rules simul
 
 type dialer func(ctx context.Context, network, address string) (net.Conn, error)
 
-// dialFromAnywhere connects from a random address of loopback: WeChat's pushes come from
-// many, and one would run out of ports.
+// dialFromAnywhere connects from a random address of loopback.
 func dialFromAnywhere(ctx context.Context, network, address string) (net.Conn, error) {
-	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, byte(1+rand.N(250)), byte(rand.N(256)), byte(1+rand.N(250)))}}
-	if !manyLoopback {
-		d.LocalAddr = nil
-	}
+	var d net.Dialer
+	load.FromLoopback(&d, address)
 	return d.DialContext(ctx, network, address)
 }
 
@@ -175,27 +173,11 @@ func (w *wechat) load(ctx context.Context, rate float64) (stop func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		w.run(ctx, rate)
+		load.Pace(ctx, rate, 0, func(time.Time) int { return w.next() })
 	}()
 	return func() {
 		cancel()
 		<-done
-	}
-}
-
-func (w *wechat) run(ctx context.Context, rate float64) {
-	start := time.Now()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for sent := 0; ; {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		for due := int(time.Since(start).Seconds() * rate); sent < due; {
-			sent += w.next()
-		}
 	}
 }
 
