@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,14 +18,7 @@ import (
 type checkCommand struct {
 	URL string `arg:"" optional:"" help:"The server. Defaults to the running echostr dev."`
 
-	Token          string `placeholder:"TOKEN" env:"WECHAT_TOKEN" help:"令牌. The token of echostr dev is known." group:"server"`
-	Mode           string `placeholder:"MODE" help:"plain, compatible or safe. Defaults to that of the running echostr dev, else plain." group:"server"`
-	EncodingAESKey string `name:"encoding-aes-key" placeholder:"KEY" env:"WECHAT_ENCODING_AES_KEY" help:"消息加解密密钥, for compatible and safe." group:"server"`
-	AppID          string `name:"app-id" placeholder:"ID" env:"WECHAT_APP_ID" help:"开发者ID, for compatible and safe." group:"server"`
-	OriginalID     string `placeholder:"ID" help:"原始ID, the account in messages." group:"server"`
-	Config         string `short:"c" placeholder:"FILE" help:"Take all of these from a configuration." group:"server"`
-	Account        string `placeholder:"NAME" help:"The account in it, if it has several." group:"server"`
-	AllowRemote    bool   `help:"Let the server be on another machine. Not a server that real users talk to." group:"server"`
+	serverFlags
 
 	Only     []string      `placeholder:"CHECK,..." help:"Make these checks: a group, a check like forged/stale, or a pattern like events/kf_*." group:"checks"`
 	Skip     []string      `placeholder:"CHECK,..." help:"Leave these out." group:"checks"`
@@ -79,32 +71,10 @@ func (c *checkCommand) Run(ctx context.Context, term *terminal) error {
 		c.list(term.out, language)
 		return nil
 	}
-	switch {
-	case !slices.Contains([]string{"", "plain", "compatible", "safe"}, c.Mode):
-		return usage("--mode is plain, compatible or safe, and not %q", c.Mode)
-	case c.Timeout < 100*time.Millisecond || c.Timeout > time.Minute:
-		return usage("--timeout lies between 100ms and 1m")
-	}
-	target := pushCommand{
-		URL: c.URL, Token: c.Token, Mode: c.Mode, EncodingAESKey: c.EncodingAESKey, AppID: c.AppID,
-		OriginalID: c.OriginalID, Config: c.Config, Account: c.Account,
-	}
-	if c.Config != "" { // which is named on the command line, and so comes before the environment
-		for name, value := range map[string]*string{"WECHAT_TOKEN": &target.Token, "WECHAT_ENCODING_AES_KEY": &target.EncodingAESKey, "WECHAT_APP_ID": &target.AppID} {
-			if *value == variable(term.env, name) {
-				*value = ""
-			}
-		}
-	}
-	if target.Token == "" && c.Config == "" && c.Account == "" && !ofDev(c.URL) {
-		return usage("the token (令牌) of the server is missing; give it with --token or in WECHAT_TOKEN")
-	}
-	account, err := target.account(term)
-	if err != nil {
+	if err := checkTimeout(c.Timeout); err != nil {
 		return err
 	}
-	hintToken(term.err, account.Token)
-	dial, err := mayReach(term.err, account.URL, c.AllowRemote)
+	account, dial, err := c.reach(term, c.URL)
 	if err != nil {
 		return err
 	}
@@ -144,22 +114,6 @@ func (c *checkCommand) Run(ctx context.Context, term *terminal) error {
 		return errShown
 	}
 	return nil
-}
-
-// ofDev reports whether an address is that of `echostr dev`, whose token everybody knows.
-func ofDev(address string) bool {
-	if address == "" {
-		return true
-	}
-	u, err := url.Parse(address)
-	if err != nil {
-		return false
-	}
-	known := []string{defaultURL}
-	if state, ok := runningDev(); ok {
-		known = append(known, state.URL)
-	}
-	return slices.ContainsFunc(known, func(dev string) bool { return strings.HasPrefix(dev, u.Scheme+"://"+u.Host+"/") })
 }
 
 // empty removes what an earlier run has left in a file.
