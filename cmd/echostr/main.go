@@ -5,7 +5,7 @@
 //	0   all is well
 //	1   it failed; of push: the user would see the fault notice, or the answer is wrong;
 //	    of decode: the push or reply must be refused; of replay: an answer is different;
-//	    of check: something failed
+//	    of check: something failed; of load: a message was lost or an answer was wrong
 //	2   the command line is wrong
 //	70  serve: the process cannot go on and should be restarted
 //	78  the configuration is wrong, or the database cannot be used
@@ -70,6 +70,7 @@ type command struct {
 	Push     pushCommand     `cmd:"" help:"Send a message to a server as WeChat does, and say what the user would see."`
 	Simulate simulateCommand `cmd:"" help:"Open a phone to talk with to any server, in any language: WeChat on this machine."`
 	Check    checkCommand    `cmd:"" help:"Hold any server against WeChat's protocol, and say what is wrong and what to do."`
+	Load     loadCommand     `cmd:"" help:"Send many messages each second to any server by WeChat's rules, and say what came of them."`
 	Replay   replayCommand   `cmd:"" help:"Send recorded messages again, and compare the answers."`
 	Serve    serveCommand    `cmd:"" help:"Start the server with the accounts of a configuration file."`
 	Decode   decodeCommand   `cmd:"" help:"Print a captured push or reply as JSON, verified and opened if it is encrypted."`
@@ -104,6 +105,7 @@ func run(ctx context.Context, args []string, term *terminal) (err error) {
 			{Key: "message", Title: "The message:"},
 			{Key: "rules", Title: "WeChat's rules:"},
 			{Key: "simulator", Title: "The simulator:"},
+			{Key: "load", Title: "The load:"},
 			{Key: "checks", Title: "The checks:"},
 			{Key: "report", Title: "The report:"},
 			{Key: "envelope", Title: "The envelope (加密消息):"},

@@ -170,7 +170,7 @@ func TestHelp(t *testing.T) {
 	for args, want := range map[string]string{
 		"help": "echostr push text 你好", "help push": "subscribe", "help turn ls": "--since",
 		"": "echostr push text 你好", "--help": "Commands:", "push --help": "subscribe", "dev --help": "慢 8",
-		"serve --help": "78", "decode --help": "--typed", "account new --help": "--app-id", "turn ls --help": "78", "turn show --help": "78", "erase --help": "78",
+		"load --help": "--slow-text", "serve --help": "78", "decode --help": "--typed", "account new --help": "--app-id", "turn ls --help": "78", "turn show --help": "78", "erase --help": "78",
 		"backup --help": "78", "restore --help": "78", "refusals --help": "Token 验证失败", "config check --help": "echostr.yaml",
 	} {
 		if got := execute(t, "", strings.Fields(args)...); got.code != 0 || !strings.Contains(got.out, want) {

@@ -39,12 +39,17 @@ func mayReach(warnings io.Writer, callback string, allowed bool) (dialFunc, erro
 // dialHere connects within this machine only, whatever a name such as localhost
 // leads to by then. Nothing is sent to another one, not even to connect.
 func dialHere(ctx context.Context, network, address string) (net.Conn, error) {
-	d := net.Dialer{Control: func(_, found string, _ syscall.RawConn) error {
+	return dialHereBy(ctx, new(net.Dialer), network, address)
+}
+
+// dialHereBy is dialHere with a dialer that is not used otherwise.
+func dialHereBy(ctx context.Context, d *net.Dialer, network, address string) (net.Conn, error) {
+	d.Control = func(_, found string, _ syscall.RawConn) error {
 		if to, err := netip.ParseAddrPort(found); err != nil || !to.Addr().Unmap().IsLoopback() {
 			return fmt.Errorf("%s is at %s, which is not on this machine; if it is yours and you mean it, add --allow-remote", address, found)
 		}
 		return nil
-	}}
+	}
 	return d.DialContext(ctx, network, address)
 }
 
