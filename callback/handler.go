@@ -6,11 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"runtime"
 	"runtime/debug"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -345,7 +342,7 @@ func (a *attempt) handle(ctx context.Context) result {
 		return result{}
 	case err != nil:
 		a.f.s.stats.errors.Add(1)
-		text := shorten(withoutURL(err))
+		text := shorten(withoutSecrets(err))
 		a.log(slog.LevelError, "handler failed", slog.String(keyError, text))
 		return failed("error: " + text)
 	case !a.claim():
@@ -449,7 +446,7 @@ func (a *attempt) panicked(p any) {
 		what = slog.String(keyPanic, err.Error())
 	}
 	a.log(slog.LevelError, "handler panicked", what, slog.String(keyStack, string(debug.Stack())))
-	a.log(slog.LevelDebug, "handler panicked with", slog.Any(keyPanic, p))
+	a.log(slog.LevelDebug, "handler panicked with", slog.String(keyPanic, withoutSecrets(p)))
 }
 
 func (a *attempt) log(level slog.Level, msg string, attrs ...slog.Attr) {
@@ -458,18 +455,6 @@ func (a *attempt) log(level slog.Level, msg string, attrs ...slog.Attr) {
 	a.f.s.cfg.Logger.LogAttrs(context.WithoutCancel(a.ctx), level, msg, attrs...)
 }
 
-// withoutURL is the text of an error of a handler, without the URL that net/http quotes
-// in its errors: WeChat's API carries the access token there.
-func withoutURL(err error) string {
-	text := err.Error()
-	if e := (*url.Error)(nil); errors.As(err, &e) && e.URL != "" {
-		text = strings.ReplaceAll(text, strconv.Quote(e.URL), "(URL)")
-		text = strings.ReplaceAll(text, e.URL, "(URL)")
-	}
-	return text
-}
-
-// shorten bounds what is recorded of an error.
 func shorten(s string) string {
 	const limit = 200
 	if len(s) > limit {
