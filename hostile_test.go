@@ -219,6 +219,7 @@ func TestS9HostileXML(t *testing.T) {
 	// The copy of the body, and three bytes of U+FFFD for each byte of a
 	// body that is all illegal; the message itself comes on top.
 	const bound = 4*size256K + 1024
+	t.Logf("hostile inputs: %d", len(hostile()))
 	for _, tt := range hostile() {
 		t.Run(tt.name, func(t *testing.T) {
 			body := []byte(tt.body)

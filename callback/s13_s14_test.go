@@ -20,6 +20,13 @@ import (
 // Threat S13: the check of the URL echoes nothing that somebody else has made up.
 func TestS13Echostr(t *testing.T) {
 	t.Parallel()
+	// Proofs of concept against other programs (CVE-2021-43678 and its like).
+	hostile := []string{
+		"<script>alert(1)</script>", "<ScRiPt>alert(document.domain)</sCrIpT>", `"><img src=x onerror=alert(1)>`, "<svg/onload=alert(1)>",
+		"javascript:alert(1)", "{{7*7}}", "${7*7}", "%3Cscript%3E", "a b", "a\nb", "a\r\nSet-Cookie: x=1", "\x00", "é", "＜script＞", "a.b", "a,b",
+		strings.Repeat("9", 513), "",
+	}
+	t.Logf("hostile inputs: %d", 3*len(hostile)-1)
 	for _, mode := range modes {
 		t.Run(mode.String(), func(t *testing.T) {
 			t.Parallel()
@@ -46,13 +53,7 @@ func TestS13Echostr(t *testing.T) {
 					}
 				}
 			}
-			// Proofs of concept against other programs (CVE-2021-43678 and its
-			// like), signed and not.
-			for _, echostr := range []string{
-				"<script>alert(1)</script>", "<ScRiPt>alert(document.domain)</sCrIpT>", `"><img src=x onerror=alert(1)>`, "<svg/onload=alert(1)>",
-				"javascript:alert(1)", "{{7*7}}", "${7*7}", "%3Cscript%3E", "a b", "a\nb", "a\r\nSet-Cookie: x=1", "\x00", "é", "＜script＞", "a.b", "a,b",
-				strings.Repeat("9", 513), "",
-			} {
+			for _, echostr := range hostile { // signed, not signed, and alone
 				q := good(echostr)
 				if g := get(q); !g.is(403, "") {
 					t.Errorf("signed %q: %v", echostr, g)
@@ -107,18 +108,21 @@ func TestS13OtherRequests(t *testing.T) {
 	a := account(callback.Plain, h)
 	s, st := one(t, a)
 	w := pack(a, text("x"))
-	for _, method := range []string{"HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "post", "get", "Post", "XYZ"} {
+	methods := []string{"HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "post", "get", "Post", "XYZ"}
+	for _, method := range methods {
 		r := httptest.NewRequest("POST", "/wx/demo?"+w.query.Encode(), strings.NewReader(w.body))
 		r.Method = method
 		if g := do(s, r); !g.is(405, "") || g.header.Get("Allow") != "GET, POST" {
 			t.Errorf("%s: %v, Allow %q", method, g, g.header.Get("Allow"))
 		}
 	}
-	for _, path := range []string{
+	paths := []string{
 		"/", "/wx", "/wx/", "/wx/demo/", "/wx/demo//", "//wx/demo", "/wx//demo", "/wx/demo/x", "/wx/Demo", "/WX/demo", "/wx/demo%20", "/wx/demo%00",
 		"/wx%2fdemo", "/wx%2Fdemo", "/%77x/demo", "/wx/dem%6f", "/wx/./demo", "/wx/../wx/demo", "/wx/x/../demo", "/./wx/demo", "/wx/demo/.", "/wx/demo/..",
 		"/wx/demo;a=b", "/wx/demo%3Fa", "/wx/demo%2f", "/wx/demo%2e", "/wx/nobody", "/wx/ｄemo", "/wx/demo.", "/healthz", "/metrics", "/debug/pprof/",
-	} {
+	}
+	t.Logf("hostile inputs: %d", len(methods)+len(paths))
+	for _, path := range paths {
 		for _, method := range []string{"GET", "POST", "PUT"} {
 			r := httptest.NewRequest(method, "http://wechat.test"+path, strings.NewReader(w.body))
 			r.URL.RawQuery = w.query.Encode()
@@ -147,6 +151,7 @@ var hostileTexts = []string{
 // Threat S14: what a user sends stays text in the reply that quotes it, in every mode.
 func TestS14Echo(t *testing.T) {
 	t.Parallel()
+	t.Logf("hostile inputs: %d", len(hostileTexts))
 	for _, mode := range modes {
 		t.Run(mode.String(), func(t *testing.T) {
 			t.Parallel()

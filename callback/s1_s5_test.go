@@ -181,6 +181,7 @@ func TestS1Forged(t *testing.T) {
 	if len(variants) < 40 {
 		t.Fatalf("only %d variants", len(variants))
 	}
+	t.Logf("hostile inputs: %d", len(variants))
 	for _, mode := range modes {
 		t.Run(mode.String(), func(t *testing.T) {
 			t.Parallel()
@@ -292,6 +293,7 @@ func TestS2Downgrade(t *testing.T) {
 		t.Errorf("%d cases, %d accepted", cases, accepted)
 	}
 	t.Logf("%d cases, %d with a message that was read", cases, accepted)
+	t.Logf("hostile inputs: %d", cases-accepted)
 }
 
 // Threat S3: somebody has seen the URL of a push, and sends a body of his own to it.
@@ -458,6 +460,7 @@ func TestS4Resplit(t *testing.T) {
 		t.Errorf("only %d splits have the signature of another", tried)
 	}
 	t.Logf("%d queries with a good signature, one of each round accepted", tried)
+	t.Logf("hostile inputs: %d", tried-60)
 }
 
 // Threat S5: a whole captured push is sent again.

@@ -248,9 +248,8 @@ func TestS8Rotation(t *testing.T) {
 	}
 }
 
-// Property 5 of reliability §5.2: whatever is wrong, the answer is the same
-// to the last byte of its head.
-func TestRefusalsAreAlike(t *testing.T) {
+// Threat S29: whatever is wrong, the answer is the same to the last byte of its head.
+func TestS29RefusalsAreAlike(t *testing.T) {
 	t.Parallel()
 	a := account(callback.Safe, new(counted))
 	a.OriginalID = testOriginal
@@ -262,7 +261,7 @@ func TestRefusalsAreAlike(t *testing.T) {
 		return w
 	}
 	responses := map[string][]string{}
-	for name, w := range map[string]wire{
+	refused := map[string]wire{
 		"no query":       {account: a.Name, body: good.body},
 		"signature":      change(func(w *wire) { w.query.Set("signature", strings.Repeat("0", 40)) }),
 		"format":         change(func(w *wire) { w.query.Set("nonce", "?") }),
@@ -285,7 +284,9 @@ func TestRefusalsAreAlike(t *testing.T) {
 			return pack(b, text("x"))
 		}(),
 		"original id": pack(a, strings.ReplaceAll(text("x"), testOriginal, "gh_other")),
-	} {
+	}
+	t.Logf("hostile inputs: %d", len(refused)+2)
+	for name, w := range refused {
 		responses[response(w.send(s))] = append(responses[response(w.send(s))], name)
 	}
 	r := httptest.NewRequest("POST", "/wx/demo?"+good.query.Encode(), strings.NewReader(good.body))

@@ -36,6 +36,7 @@ func TestS9Unparseable(t *testing.T) {
 		"<xml>" + strings.Repeat("<a/>", 2_001) + "</xml>",
 		"success", " \n\t", "null", `"text"`, strings.Repeat("A", 150<<10),
 	}
+	t.Logf("hostile inputs: %d", len(bodies))
 	for _, mode := range modes {
 		t.Run(mode.String(), func(t *testing.T) {
 			t.Parallel()

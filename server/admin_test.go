@@ -24,7 +24,7 @@ import (
 )
 
 // S19: who may ask what.
-func TestAdmin(t *testing.T) {
+func TestS19Admin(t *testing.T) {
 	t.Parallel()
 	cfg := load(t, "admin: admin.example.com:8081\n"+testYAML)
 	bubble(t, func(t *testing.T) {
@@ -270,7 +270,7 @@ func (l *fakeListener) Accept() (net.Conn, error) {
 }
 
 // S11: the caps on connections.
-func TestLimits(t *testing.T) {
+func TestS11Limits(t *testing.T) {
 	t.Parallel()
 	cfg := load(t, "trusted_proxies: [198.51.100.0/24]\n"+testYAML)
 	trusted := (&Server{cfg: cfg}).trusted

@@ -295,7 +295,7 @@ func TestFailedListenerEndsTheProcess(t *testing.T) {
 }
 
 // S11: slow and greedy clients are shut out.
-func TestSlowClients(t *testing.T) {
+func TestS11SlowClients(t *testing.T) {
 	t.Parallel()
 	cfg := load(t, testYAML)
 	tests := []struct {
@@ -335,7 +335,7 @@ func TestSlowClients(t *testing.T) {
 }
 
 // S19, S30: nothing but the callback answers where WeChat pushes.
-func TestOnlyTheCallbackAnswers(t *testing.T) {
+func TestS19OnlyTheCallbackAnswers(t *testing.T) {
 	t.Parallel()
 	cfg := load(t, testYAML)
 	bubble(t, func(t *testing.T) {

@@ -157,10 +157,10 @@ func listening(t *testing.T, pid int) []string {
 	return list
 }
 
-// TestSlowConnections holds a thousand connections that never say all they
+// TestS11SlowConnections holds a thousand connections that never say all they
 // began to, half of them in the header and half in the body of a well signed
 // push. Others must not notice. S11
-func TestSlowConnections(t *testing.T) {
+func TestS11SlowConnections(t *testing.T) {
 	t.Parallel()
 	p := launch(t, nil, binary(t, "echostr"), "serve", "-c", write(t, "echostr.yaml", modesYAML(", bot: sample")))
 	base := p.waitFor(t, `account plain: (http://[^/]+)/wx/plain`)
@@ -195,7 +195,7 @@ func TestSlowConnections(t *testing.T) {
 	if time.Since(begin) > 2500*time.Millisecond {
 		t.Logf("the machine was too slow: the connections may have been closed before the last push")
 	}
-	// The server closes all of them; how soon is the matter of TestSlowClients, in time that
+	// The server closes all of them; how soon is the matter of TestS11SlowClients, in time that
 	// no machine can stretch.
 	slow.Wait()
 }

@@ -311,7 +311,7 @@ func TestConfigCheckEnvironment(t *testing.T) {
 }
 
 // S30: what everybody knows is refused.
-func TestServeRefusesTheDevelopmentAccount(t *testing.T) {
+func TestS30DevelopmentAccount(t *testing.T) {
 	t.Parallel()
 	file := write(t, "echostr.yaml", `
 listen: 127.0.0.1:0
