@@ -258,9 +258,16 @@ var errTooLong = errors.New("body too long")
 // limitBody gives the body a time to arrive in. net/http reads what a handler
 // leaves of a body, so this is done for every request, refused or not, and
 // is taken back only when the body is there.
+//
+// A connection that carried chunks is closed afterwards: a Content-Length may have stood beside them, which
+// net/http takes away and a proxy in front may have gone by, so that what follows is a request to one of the
+// two only (RFC 9112, 6.3). WeChat does not send chunks. S36
 func limitBody(w http.ResponseWriter, r *http.Request, entered time.Time) {
 	if r.ContentLength != 0 {
 		http.NewResponseController(w).SetReadDeadline(entered.Add(bodyTimeout))
+	}
+	if len(r.TransferEncoding) > 0 {
+		w.Header().Set("Connection", "close")
 	}
 }
 
