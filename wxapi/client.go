@@ -74,10 +74,12 @@ const (
 	mediaTimeFactor = 5
 )
 
-// sharedTransport keeps connections for many sends at a time; http.DefaultTransport keeps two.
+// sharedTransport keeps connections for many sends at a time; http.DefaultTransport keeps two. It reads 64 KiB of
+// header, where that one reads 10 MiB: WeChat sends less than one. S37
 var sharedTransport = sync.OnceValue(func() http.RoundTripper {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.MaxIdleConnsPerHost = 64
+	t.MaxResponseHeaderBytes = 64 << 10
 	return t
 })
 
