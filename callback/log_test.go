@@ -124,7 +124,7 @@ func TestRefusalsAreLoggedOncePerMinute(t *testing.T) {
 }
 
 // Neither secrets nor what users are and say is in the log, whatever happens.
-func TestLogHasNoSecrets(t *testing.T) {
+func TestS28LogHasNoSecrets(t *testing.T) {
 	t.Parallel()
 	const (
 		canaryToken = "zCanaryTokenOfThirtyTwoLetters00"

@@ -94,8 +94,8 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// TestDependencies holds CONTRIBUTING.md to go.mod: each direct dependency has its reason.
-func TestDependencies(t *testing.T) {
+// TestS32Dependencies holds CONTRIBUTING.md to go.mod: each direct dependency has its reason.
+func TestS32Dependencies(t *testing.T) {
 	t.Parallel()
 	mod, err := os.ReadFile("../go.mod")
 	if err != nil {

@@ -210,7 +210,7 @@ func TestClient(t *testing.T) {
 	})
 }
 
-func TestTokenFile(t *testing.T) {
+func TestS27TokenFile(t *testing.T) {
 	t.Parallel()
 	cfg := load(t, testYAML)
 	dir := t.TempDir()

@@ -203,7 +203,7 @@ func TestPostgresTokenRevoked(t *testing.T) {
 }
 
 // What was encrypted for another name or with another secret is no token.
-func TestSealToken(t *testing.T) {
+func TestS27SealToken(t *testing.T) {
 	t.Parallel()
 	token := wxapi.Token{Value: wxapi.NewSecret("canary"), Expires: time.UnixMilli(1793346000123)}
 	box, err := sharedTokens{secret: config.NewSecret("one")}.box()

@@ -132,7 +132,7 @@ func TestOutcomes(t *testing.T) {
 }
 
 // Whatever prints a secret, or something that holds one, prints ***. R-API-SECRET
-func TestSecretsHidden(t *testing.T) {
+func TestS28SecretsHidden(t *testing.T) {
 	t.Parallel()
 	config := Config{AppID: testAppID, AppSecret: NewSecret(testSecret), Transport: &wechat{}}
 	c, err := New(config)
@@ -165,7 +165,7 @@ func TestSecretsHidden(t *testing.T) {
 }
 
 // Errors of transports and answers that repeat what was sent are masked. R-API-SECRET
-func TestErrorsRedacted(t *testing.T) {
+func TestS28ErrorsRedacted(t *testing.T) {
 	t.Parallel()
 	echo := errors.New("nothing")
 	w := &wechat{}

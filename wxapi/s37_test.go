@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"mime"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -228,5 +230,30 @@ func TestS37TLS(t *testing.T) {
 	}
 	if n := requests.Load(); n != 0 {
 		t.Errorf("%d requests were sent", n)
+	}
+}
+
+// Threat S23: the name of a file that WeChat, or who answers in its place, gives is a name, and no way out of a folder.
+func TestS23MediaNames(t *testing.T) {
+	t.Parallel()
+	names := []string{
+		"../a.jpg", "../../../../etc/passwd", "/etc/passwd", "/", "//", ".", "..", "...", "./.", "a/../..", "a/", "a/b/", `..\a.jpg`, `..\..\windows\win.ini`,
+		`C:\a.jpg`, `C:..\a.jpg`, `\\server\share\a`, `\`, "a/..", "%2e%2e%2fa", "..%2fa", "~/a", "~root/.ssh/id", "a\x00.jpg/..", "／etc／passwd", "．．/a",
+		".../...//a", "..;/a", "..../a", "a//..//..//b", strings.Repeat("../", 1000) + "a", strings.Repeat("a", 10_000), "a.jpg/.", " ../a", "../ ", "a b/../c", "-rf", "CON", "x:y", "a\r\nX: y",
+	}
+	t.Logf("hostile inputs: %d", len(names))
+	for _, name := range names {
+		w := &wechat{answer: func(*http.Request, string) (int, http.Header, string) {
+			disposition := mime.FormatMediaType("attachment", map[string]string{"filename": name})
+			return 200, http.Header{"Content-Type": {"image/jpeg"}, "Content-Disposition": {disposition}}, "JPEG"
+		}}
+		var b bytes.Buffer
+		file, err := newTestClient(t, w, nil).GetMedia(t.Context(), "m", &b)
+		if err != nil || b.String() != "JPEG" {
+			t.Errorf("%q: %v", name, err)
+		}
+		if strings.ContainsAny(file.Name, `/\`) || file.Name == "." || file.Name == ".." || file.Name != "" && !filepath.IsLocal(file.Name) {
+			t.Errorf("%q became %q", name, file.Name)
+		}
 	}
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/echostr/echostr/internal/config"
 	"github.com/echostr/echostr/simulator"
 	"github.com/echostr/echostr/wxcrypt"
 )
@@ -87,28 +88,59 @@ func hostile(t *testing.T, base, admin string, sent int) {
 	}
 }
 
-// scanPorts: a server offers the callback to the world, the admin listener to
-// this machine, and nothing else; nothing of the simulator. S19 S30
-func scanPorts(t *testing.T, p *process, base, admin string) {
-	t.Helper()
-	for _, path := range []string{"/", "/healthz", "/metrics", "/api/v1/turns", "/debug/pprof/", "/wx/", "/wx/dev", "/simulator", "/phone", "/push", "/cgi-bin/token"} {
-		resp, err := http.Get(base + path)
+// TestS19PortScan: a server offers the callback to the world, the admin listener to this machine, and nothing else;
+// nothing of the simulator (S30). Only the ports are not those of a default start, since somebody may have them.
+func TestS19PortScan(t *testing.T) {
+	t.Parallel()
+	cfg, err := config.Load(write(t, "echostr.yaml", strings.Replace(modesYAML(", bot: demo"), "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\n", "", 1)), nil)
+	if err != nil || !onLoopback(cfg.Listen) || !onLoopback(cfg.Admin) || cfg.ServeToken {
+		t.Errorf("by default it listens on %s and %s, serve_token is %v; %v", cfg.Listen, cfg.Admin, cfg.ServeToken, err)
+	}
+	r := serve(t, write(t, "echostr.yaml", modesYAML(", bot: demo")))
+	admin := r.client.Address
+	paths := []string{
+		"/", "/index.html", "/favicon.ico", "/robots.txt", "/healthz", "/readyz", "/metrics", "/debug/pprof/", "/debug/pprof/heap", "/debug/vars", "/api/v1/turns",
+		"/api/v1/stats", "/api/v1/refusals", "/api/v1/token/plain", "/api/v1/erase", "/wx", "/wx/", "/wx/dev", "/wx/dev-sub", "/wx/plain/", "/wx/plain/x", "/console",
+		"/admin", "/login", "/.env", "/.git/config", "/echostr.yaml", "/echostr.db", "/echostr.admin-token", "/wx/../echostr.yaml", "/%2e%2e/echostr.yaml",
+		// What the simulator has.
+		"/simulator", "/phone", "/push", "/api/state", "/api/events?after=1", "/api/exchanges/1", "/api/calls/1", "/api/act", "/api/again", "/api/users", "/api/verify",
+		"/api/token", "/api/rules", "/api/faults", "/api/recording", "/assets/main.js", "/cgi-bin/token", "/cgi-bin/stable_token", "/cgi-bin/message/custom/send",
+		"/cgi-bin/user/get", "/cgi-bin/media/get", "/cgi-bin/showqrcode",
+	}
+	t.Logf("hostile inputs: %d", len(paths))
+	ask := func(method, url string) int {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), method, url, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		resp.Body.Close()
-		if resp.StatusCode != http.StatusNotFound {
-			t.Errorf("%s answers %d, want 404", path, resp.StatusCode)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
 		}
+		defer resp.Body.Close()
+		if body, _ := io.ReadAll(resp.Body); strings.HasPrefix(url, r.base) && len(body) > 0 {
+			t.Errorf("%s %s is answered with %q", method, url, body)
+		}
+		return resp.StatusCode
 	}
-	if resp, err := http.Get("http://" + admin + "/api/v1/turns"); err != nil || resp.StatusCode != http.StatusUnauthorized {
-		t.Errorf("the API without a token: %v %v", resp, err)
+	for _, path := range paths {
+		for _, method := range []string{"GET", "POST", "PUT", "DELETE"} {
+			if status := ask(method, r.base+path); status != http.StatusNotFound {
+				t.Errorf("%s %s answers %d, want 404", method, path, status)
+			}
+			status := ask(method, "http://"+admin+path)
+			open := path == "/healthz" || path == "/readyz" || path == "/metrics"
+			if status < 300 && !(open && method == "GET") {
+				t.Errorf("without a token the admin listener answers %s %s with %d", method, path, status)
+			}
+		}
 	}
 	if runtime.GOOS != "linux" {
 		return
 	}
-	got := listening(t, p.cmd.Process.Pid)
-	want := []string{strings.TrimPrefix(base, "http://"), admin}
+	got := listening(t, r.cmd.Process.Pid)
+	want := []string{strings.TrimPrefix(r.base, "http://"), admin}
 	slices.Sort(want)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("listening sockets (-want +got)\n%s", diff)

@@ -190,7 +190,6 @@ func TestServe(t *testing.T) {
 		}
 	}
 	hostile(t, base, admin, sent)
-	scanPorts(t, p, base, admin)
 	if code := p.terminate(t); code != 0 || !p.finished() {
 		t.Errorf("SIGTERM: exit code %d, or it did not finish what was under way", code)
 	}

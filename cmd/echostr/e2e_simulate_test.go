@@ -304,7 +304,7 @@ func TestDevPage(t *testing.T) {
 	}
 }
 
-func TestSimulatorUsage(t *testing.T) {
+func TestS30SimulatorUsage(t *testing.T) {
 	t.Parallel()
 	old := write(t, "old.json", "{}")
 	for args, want := range map[string]string{

@@ -231,9 +231,9 @@ func TestOneProcess(t *testing.T) {
 	}
 }
 
-// TestErasure searches everything that a server keeps and says for what a user has
+// TestS34Erasure searches everything that a server keeps and says for what a user has
 // written who then unsubscribed. P10
-func TestErasure(t *testing.T) {
+func TestS34Erasure(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("NOT TESTED with -short: files are tidied after ten real seconds")

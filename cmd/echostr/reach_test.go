@@ -11,8 +11,8 @@ import (
 	"github.com/echostr/echostr/simulator"
 )
 
-// TestDialHere: it is not the name that counts but where it leads.
-func TestDialHere(t *testing.T) {
+// TestS30DialHere: it is not the name that counts but where it leads.
+func TestS30DialHere(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -44,7 +44,7 @@ func TestDialHere(t *testing.T) {
 	}
 }
 
-func TestMayReach(t *testing.T) {
+func TestS30MayReach(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		callback       string

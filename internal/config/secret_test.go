@@ -15,7 +15,7 @@ import (
 
 const canary = "CANARY7secret0123456789abcdefXYZ"
 
-func TestSecretNeverPrints(t *testing.T) {
+func TestS28SecretNeverPrints(t *testing.T) {
 	t.Parallel()
 	s := NewSecret(canary)
 	type foreign struct{ hidden Secret } // fmt does not call methods behind it
@@ -83,9 +83,9 @@ func TestSecret(t *testing.T) {
 	}
 }
 
-// TestErrorsShowNoSecrets damages a file in ways that people damage files, and
+// TestS28ErrorsShowNoSecrets damages a file in ways that people damage files, and
 // looks for its secrets in what is said about it.
-func TestErrorsShowNoSecrets(t *testing.T) {
+func TestS28ErrorsShowNoSecrets(t *testing.T) {
 	t.Parallel()
 	valid := strings.Split(strings.TrimSuffix(strings.Replace(minimal, "token: "+goodToken, `token: `+canary+`
     app_secret: "CANARY7s"

@@ -25,8 +25,8 @@ import (
 	"github.com/echostr/echostr/simulator/page"
 )
 
-// TestGuard is about who may talk to the page.
-func TestGuard(t *testing.T) {
+// TestS16Guard is about who may talk to the page.
+func TestS16Guard(t *testing.T) {
 	t.Parallel()
 	p := simulator.NewPlatform(simulator.PlatformConfig{})
 	h := page.Handler(p, page.Options{Context: t.Context(), Hosts: []string{"sim.test"}})

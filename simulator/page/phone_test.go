@@ -211,7 +211,7 @@ func TestUnreachable(t *testing.T) {
 	p.wait("the token is shown", fmt.Sprintf(`document.querySelector('#settings').textContent.includes(%s)`, quote(token)))
 }
 
-func TestHostileText(t *testing.T) {
+func TestS15HostileText(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
 	w.official.AddUser(`<img src=x onerror="window.hacked=1">`)
