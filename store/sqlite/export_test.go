@@ -21,3 +21,8 @@ func (s *Store) HoldReaders(ctx context.Context) (release func(), err error) {
 	}
 	return release, nil
 }
+
+// Number and OldestSQLite are the check of the version of SQLite.
+var Number = number
+
+const OldestSQLite = oldestSQLite

@@ -395,6 +395,26 @@ func TestFilesArePrivate(t *testing.T) {
 	}
 }
 
+// Threat S31: the SQLite that is linked in is none of those that can damage a database with a write-ahead log, and one that is
+// would be refused at the start.
+func TestS31SQLiteVersion(t *testing.T) {
+	t.Parallel()
+	db, err := sql.Open("sqlite", ":memory:")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var version string
+	if err := db.QueryRowContext(t.Context(), "SELECT sqlite_version()").Scan(&version); err != nil {
+		t.Fatal(err)
+	}
+	for v, good := range map[string]bool{version: true, "3.51.3": true, "3.51.2": false, "3.9.99": false, "3.52": true, "4.0.0": true, "": false, "3.100.0": true} {
+		if (sqlite.Number(v) >= sqlite.OldestSQLite) != good {
+			t.Errorf("version %q: good is %v", v, !good)
+		}
+	}
+}
+
 // The driver works with exactly the version of libc that its go.mod names.
 func TestLibcVersion(t *testing.T) {
 	t.Parallel()
