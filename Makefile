@@ -6,10 +6,10 @@ CHAOS    ?= -full
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test race fuzz sim chaos mutants bench lint fmt build
+.PHONY: help run test race security fuzz sim chaos mutants bench lint fmt build
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: build ## start a bot and the simulator; open the address that it prints
 	@exec bin/echostr dev
@@ -19,6 +19,13 @@ test: ## run all tests with the race detector, in random order
 
 race: ## run all tests three times, which finds more races than once
 	go test -race -shuffle=on -count=3 ./...
+
+security: ## run the tests of docs/security.md and count their hostile inputs: 500 at least
+	@go test -v -run 'TestS[0-9]' ./... | awk ' \
+		/^ *--- FAIL|^FAIL|^panic:/ { print; failed = 1 } \
+		/hostile inputs: [0-9]+$$/ { inputs += $$NF } \
+		/^--- PASS/ { tests++ } \
+		END { printf "%d tests passed, %d hostile inputs\n", tests, inputs; exit failed || tests == 0 || inputs < 500 }'
 
 fuzz: ## run every fuzz target for FUZZTIME (30s)
 	@set -e; found=0; \

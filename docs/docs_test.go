@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -152,5 +153,72 @@ func TestDefinitions(t *testing.T) {
 	got := definitions(t, "| R-A-B | what | where | yes |\n| R-A-C2 | a | b | no |\n|---|\ntext R-A-D\n")
 	if len(got) != 2 || got["R-A-B"] != "yes" || got["R-A-C2"] != "no" {
 		t.Errorf("got %v", got)
+	}
+}
+
+var (
+	threatRow  = regexp.MustCompile(`(?m)^\| (S[0-9]+) \| .* \| .* \| (.*) \|$`)
+	threatTest = regexp.MustCompile("`([a-z0-9_/]+_test\\.go): (Test\\w+)`")
+	namedTest  = regexp.MustCompile(`(?m)^func (TestS[0-9]+\w*)\(`)
+)
+
+// TestSecurity holds the pages about security to the code: each threat has its row, each test of a row is in its file, and each test
+// that is named after a threat is in a row.
+func TestSecurity(t *testing.T) {
+	t.Parallel()
+	found := make(map[string]bool) // "file: test"
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && path != ".." && strings.HasPrefix(d.Name(), "."):
+			return fs.SkipDir
+		case !strings.HasSuffix(path, "_test.go"):
+			return nil
+		}
+		for _, m := range namedTest.FindAllStringSubmatch(read(t, path), -1) {
+			found[filepath.ToSlash(strings.TrimPrefix(path, ".."+string(filepath.Separator)))+": "+m[1]] = true
+		}
+		return nil
+	})
+	if err != nil || len(found) < 50 {
+		t.Fatalf("found %d tests: %v", len(found), err)
+	}
+	rows := make(map[string][][]string)
+	for _, page := range []string{"security.md", "security.zh-CN.md"} {
+		text := read(t, page)
+		named := make(map[string]bool)
+		rows[page] = threatRow.FindAllStringSubmatch(text, -1)
+		for i, row := range rows[page] {
+			if want := "S" + strconv.Itoa(i+1); row[1] != want {
+				t.Fatalf("%s: row %s where %s is expected", page, row[1], want)
+			}
+			tests := threatTest.FindAllStringSubmatch(row[2], -1)
+			notBuilt := strings.Contains(row[0], "not built") || strings.Contains(row[0], "还没有做")
+			if len(tests) == 0 && !notBuilt {
+				t.Errorf("%s: %s has no test", page, row[1])
+			}
+			for _, m := range tests {
+				name := m[1] + ": " + m[2]
+				named[name] = true
+				if !found[name] {
+					t.Errorf("%s: %s names %s, which does not exist", page, row[1], name)
+				}
+			}
+		}
+		if len(rows[page]) != 38 {
+			t.Errorf("%s has %d threats, want 38", page, len(rows[page]))
+		}
+		for name := range found {
+			if !named[name] {
+				t.Errorf("%s does not name %s", page, name)
+			}
+		}
+	}
+	for i, row := range rows["security.md"] {
+		en, zh := threatTest.FindAllString(row[2], -1), threatTest.FindAllString(rows["security.zh-CN.md"][i][2], -1)
+		if !slices.Equal(en, zh) {
+			t.Errorf("%s: the pages name %v and %v", row[1], en, zh)
+		}
 	}
 }
