@@ -155,7 +155,7 @@ func TestS37HostileAnswers(t *testing.T) {
 			if n := after.TotalAlloc - before.TotalAlloc; n > 16<<20 {
 				t.Errorf("it took %d bytes", n)
 			}
-			if took := time.Since(began); took > defaultTimeout {
+			if took := time.Since(began); took > 3*defaultTimeout { // the machine may be busy
 				t.Errorf("it took %v", took)
 			}
 			if n := calls.Load(); n != 1 {
