@@ -60,12 +60,17 @@ func (s *Server) drain(pushes *http.Server, open *connections, admin *http.Serve
 	s.stopJanitors()
 	admin.Close() // last, so that /readyz says 503 as long as it drains
 	broken := context.Cause(ctx)
-	if err := s.closeStores(); err != nil && !errors.Is(broken, store.ErrBroken) {
-		return fmt.Errorf("close the store: %w", err)
+	err := s.closeStores()
+	if !errors.Is(broken, store.ErrBroken) {
+		broken = err // the last flush may be the one that fails
 	}
-	if errors.Is(broken, store.ErrBroken) && !errors.Is(cause, store.ErrBroken) {
+	switch {
+	case errors.Is(cause, store.ErrBroken):
+	case errors.Is(broken, store.ErrBroken):
 		s.logger.Error("the storage broke while the server was draining", slog.Any("error", broken))
 		return fmt.Errorf("%w: %w", ErrFatal, broken)
+	case err != nil:
+		return fmt.Errorf("close the store: %w", err)
 	}
 	s.logger.Info("drained")
 	return nil

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"syscall"
 
 	"modernc.org/sqlite"
@@ -57,7 +59,9 @@ func openError(path string, err error) error {
 	switch code := primary(err); {
 	case code == sqlite3.SQLITE_BUSY, code == sqlite3.SQLITE_LOCKED:
 		return fmt.Errorf("%w: %s is locked by another program (%w); end that one, or start again later", store.ErrUnavailable, path, err)
-	case code == sqlite3.SQLITE_IOERR && !isFull(err), errors.Is(err, syscall.EIO):
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		return fmt.Errorf("%w: %s could not be opened: %w; let the process have more files (LimitNOFILE, ulimit -n), and start again", store.ErrUnavailable, path, err)
+	case code == sqlite3.SQLITE_IOERR && !isFull(err), errors.Is(err, syscall.EIO), code == sqlite3.SQLITE_CANTOPEN && mayWrite(path):
 		// Starting again tells what was written and what was not.
 		return fmt.Errorf("%w: %s could not be read or written: %w; look into the system's log for the disk, and start again", store.ErrBroken, path, err)
 	case isFull(err), noRoom(err):
@@ -70,6 +74,25 @@ func openError(path string, err error) error {
 		return unusable("%s cannot be opened for writing (%w): make this user the owner of it and of its folder", path, err)
 	}
 	return unusable("%s cannot be used: %w", path, err)
+}
+
+// mayWrite reports whether this user may open the files of the database for writing, and make those that are
+// not there: then it is something else that has kept SQLite from it, which does not say what. No file is opened for
+// that; see makeFile.
+func mayWrite(path string) bool {
+	if !allowed(filepath.Dir(path)) {
+		return false
+	}
+	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
+		info, err := os.Lstat(path + suffix)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil || !info.Mode().IsRegular() || !allowed(path+suffix) {
+			return false
+		}
+	}
+	return true
 }
 
 // primary is the primary result code of SQLite in err, or 0.

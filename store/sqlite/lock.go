@@ -61,6 +61,8 @@ func takeLock(ctx context.Context, path string, wait time.Duration) (*lock, erro
 		return nil, inUse(path, l.last)
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return nil, unusable("this user may not write %s: change the owner of the folder, or choose another one", path)
+	case errors.Is(err, syscall.EIO), errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		return nil, openError(path, err)
 	case noRoom(err):
 		return nil, unusable("there is no room on the disk of %s: free some, and start again", strings.TrimSuffix(path, lockSuffix))
 	}

@@ -314,7 +314,7 @@ func (s *Store) write(ctx context.Context, kind kind, ops []store.Op) error {
 }
 
 // Close waits for what is under way and closes the file. A check that was not
-// done is left for the next time.
+// done is left for the next time. The error wraps [store.ErrBroken] if the storage has failed only now.
 func (s *Store) Close() error {
 	if s.closed.Swap(true) {
 		return nil
@@ -327,7 +327,11 @@ func (s *Store) Close() error {
 		// storage says to that is worth nothing.
 		return s.lock.release()
 	}
-	_, _ = s.writer.empty()
+	if _, err := s.writer.empty(); err != nil && errors.Is(failure(err), store.ErrBroken) {
+		// To close the last connection would try the same again, and not say what came of it.
+		s.broke(failure(err))
+		return errors.Join(s.broken(), s.lock.release())
+	}
 	s.reserve.release()
 	err := errors.Join(s.writer.conn.Close(), s.read.Close())
 	if err == nil {

@@ -219,8 +219,12 @@ func (w *writer) carryOut(group []*request, rows int) error {
 		if w.s.reserve.release() {
 			w.s.logger.Error("the disk is full: new messages are not accepted until there is room", slog.String("path", w.s.path))
 		}
-		_, _ = w.empty() // what the WAL holds may fit into the database
-		err = run(group)
+		// What the WAL holds may fit into the database.
+		if _, moved := w.empty(); moved != nil && errors.Is(failure(moved), store.ErrBroken) {
+			err = moved
+		} else {
+			err = run(group)
+		}
 	}
 	if err != nil {
 		if err = failure(err); errors.Is(err, store.ErrBroken) {
