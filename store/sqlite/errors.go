@@ -61,7 +61,7 @@ func openError(path string, err error) error {
 		return fmt.Errorf("%w: %s is locked by another program (%w); end that one, or start again later", store.ErrUnavailable, path, err)
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
 		return fmt.Errorf("%w: %s could not be opened: %w; let the process have more files (LimitNOFILE, ulimit -n), and start again", store.ErrUnavailable, path, err)
-	case code == sqlite3.SQLITE_IOERR && !isFull(err), errors.Is(err, syscall.EIO), code == sqlite3.SQLITE_CANTOPEN && mayWrite(path):
+	case code == sqlite3.SQLITE_IOERR && (!isFull(err) || freeBytes(filepath.Dir(path)) > someRoom), errors.Is(err, syscall.EIO), code == sqlite3.SQLITE_CANTOPEN && mayWrite(path):
 		// Starting again tells what was written and what was not.
 		return fmt.Errorf("%w: %s could not be read or written: %w; look into the system's log for the disk, and start again", store.ErrBroken, path, err)
 	case isFull(err), noRoom(err):
@@ -75,6 +75,10 @@ func openError(path string, err error) error {
 	}
 	return unusable("%s cannot be used: %w", path, err)
 }
+
+// someRoom is more than SQLite wants when it opens a database. What it keeps beside the WAL cannot be written with less, or because
+// of the disk, and it does not say why.
+const someRoom = 1 << 20
 
 // mayWrite reports whether this user may open the files of the database for writing, and make those that are
 // not there: then it is something else that has kept SQLite from it, which does not say what. No file is opened for
