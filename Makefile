@@ -1,12 +1,13 @@
 # `make` alone lists the targets. FUZZTIME is the time of each fuzz target; CHAOS is
-# -full, or -short for three minutes.
+# -full, -short for three minutes, or -nightly; SOAK how long release keeps one process under load.
 
 FUZZTIME ?= 30s
 CHAOS    ?= -full
+SOAK     ?= 8h
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test race security fuzz sim chaos mutants bench lint fmt build
+.PHONY: help run test race security fuzz sim chaos mutants nightly release bench lint fmt build
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,12 +40,25 @@ sim: ## run a million messages through internal/turn, and 100,000 through callba
 	go test ./internal/turn -run 'TestSimulation$$' -v -timeout 30m -sim.messages 1000000 -sim.seeds 20
 	go test ./callback -run 'TestVirtual$$' -v -timeout 10m -virtual.messages 100000
 
-chaos: ## break the real server in all the ways that this machine can, about ten minutes
+chaos: ## break the real server in all the ways that this machine can, about eight minutes
 	go build -o bin/wxchaos ./internal/chaos/wxchaos
 	bin/wxchaos all $(CHAOS)
 
 mutants: ## break the code on purpose: every mistake must be found, about ten minutes
 	go run ./internal/mutants
+
+nightly: ## sim, the faults as often as the promises are measured, and a minute for each fuzz target: hours
+	$(MAKE) sim
+	$(MAKE) chaos CHAOS="-nightly -seed 1"
+	$(MAKE) fuzz FUZZTIME=1m
+
+release: ## before a release: nightly with two more seeds, mutants, the restore drill, and SOAK (8h) of load
+	$(MAKE) nightly
+	$(MAKE) chaos CHAOS="-nightly -seed 2"
+	$(MAKE) chaos CHAOS="-nightly -seed 3"
+	$(MAKE) mutants
+	go test -count=1 -v -run 'Restore|Backup|OlderSchema' ./store/... ./callback ./cmd/echostr
+	bin/wxchaos soak -for $(SOAK)
 
 bench: ## run the benchmarks, then print the ratios to bare net/http
 	go test -run '^$$' -bench . -benchmem ./...

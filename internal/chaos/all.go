@@ -11,38 +11,46 @@ import (
 	"text/tabwriter"
 )
 
-// allMain runs all scenarios in turn, prints their lines, and a table at the end.
+// allMain runs all scenarios, prints their lines, and a table at the end.
 func allMain(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	f := flag.NewFlagSet("wxchaos all", flag.ContinueOnError)
 	f.SetOutput(stderr)
-	short := f.Bool("short", false, "a few minutes in all, and not judged by time, as on a machine that is slow or busy")
-	full := f.Bool("full", false, "as often as the promises are measured")
+	short := f.Bool("short", false, "three minutes in all, and not judged by time, as on a machine that is slow or busy")
+	full := f.Bool("full", false, "eight minutes")
+	nightly := f.Bool("nightly", false, "as often as the promises are measured, which takes hours")
 	seed := f.Uint64("seed", 1, "seed of all scenarios")
-	if f.Parse(args[1:]) != nil || f.NArg() > 0 || *short == *full {
-		fmt.Fprintln(stderr, "wxchaos all: give -short or -full")
+	list := f.Bool("list", false, "print the commands and run none")
+	if f.Parse(args[1:]) != nil || f.NArg() > 0 {
 		return exitUsage
 	}
-	var lines, beside []line
-	for _, s := range scenarios {
-		runs := s.short
-		if *full {
-			runs = s.full
+	var lines []line
+	switch {
+	case *short && !*full && !*nightly:
+		lines = plan(func(s *scenario) [][]string { return s.short }, *seed, "-untimed")
+	case *full && !*short && !*nightly:
+		lines = plan(func(s *scenario) [][]string { return s.full }, *seed)
+	case *nightly && !*short && !*full:
+		lines = plan(func(s *scenario) [][]string { return s.nightly }, *seed)
+	default:
+		fmt.Fprintln(stderr, "wxchaos all: give one of -short, -full and -nightly")
+		return exitUsage
+	}
+	if *list {
+		for _, l := range lines {
+			fmt.Fprintln(stdout, commandLine(l.args))
 		}
-		for _, flags := range runs {
-			args := append([]string{s.name}, flags...)
-			if *short {
-				args = append(args, "-untimed")
-			}
-			l := line{s, append(args, "-seed", strconv.FormatUint(*seed, 10))}
-			if *short && slices.Contains(s.needs, needPostgres) {
-				beside = append(beside, l)
-			} else {
-				lines = append(lines, l)
-			}
-		}
+		return 0
 	}
 	stdout, stderr = &shared{w: stdout}, &shared{w: stderr}
-	reports, ok := inTurn(ctx, lines, 1, stdout, stderr)
+	var alone, beside []line
+	for _, l := range lines {
+		if slices.Contains(l.args, "-untimed") {
+			beside = append(beside, l)
+		} else {
+			alone = append(alone, l)
+		}
+	}
+	reports, ok := inTurn(ctx, alone, 1, stdout, stderr)
 	more, okBeside := inTurn(ctx, beside, sideBySide, stdout, stderr)
 	reports = append(reports, more...)
 	table := tabwriter.NewWriter(stderr, 0, 4, 2, ' ', 0)
@@ -57,15 +65,26 @@ func allMain(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
+// plan is what is to run: the scenarios with their flags, with the seed and more.
+func plan(flags func(*scenario) [][]string, seed uint64, more ...string) (lines []line) {
+	for _, s := range scenarios {
+		for _, f := range flags(s) {
+			args := append(append([]string{s.name}, f...), more...)
+			lines = append(lines, line{s, append(args, "-seed", strconv.FormatUint(seed, 10))})
+		}
+	}
+	return lines
+}
+
 // line is a scenario with its flags.
 type line struct {
 	s    *scenario
 	args []string
 }
 
-// sideBySide is how many scenarios with several nodes run at the same time, if time is short: mostly they wait for
-// leases to end.
-const sideBySide = 3
+// sideBySide is how many scenarios run at the same time that are not judged by time: mostly they wait, for WeChat's retries
+// and for leases to end.
+const sideBySide = 5
 
 // inTurn runs scenarios in turn, some at the same time, and reports whether all bounds hold.
 func inTurn(ctx context.Context, lines []line, atOnce int, stdout, stderr io.Writer) (reports []*Report, ok bool) {

@@ -24,6 +24,9 @@ type api struct {
 	seen   *seen
 
 	sick    atomic.Pointer[faults]
+	out     atomic.Pointer[outage]
+	failed  atomic.Int64 // requests that came while it was down
+	mux     *http.ServeMux
 	working sync.WaitGroup
 
 	mu    sync.Mutex
@@ -71,9 +74,77 @@ func newAPI(path string, seed uint64, s *seen) (*api, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /cgi-bin/stable_token", a.token)
 	mux.HandleFunc("POST /cgi-bin/message/custom/send", a.send)
-	a.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
-	go a.server.Serve(l)
+	a.mux = mux
+	a.serve(l)
 	return a, nil
+}
+
+func (a *api) serve(l net.Listener) {
+	a.server = &http.Server{Handler: a, ReadHeaderTimeout: 5 * time.Second}
+	go a.server.Serve(l)
+}
+
+// outage is a time in which WeChat's API carries nothing out, whoever asks for what.
+type outage struct {
+	way  string        // refused, 502 or hang
+	over chan struct{} // closed in the end
+}
+
+// The ways to be down.
+const (
+	outRefused = "refused" // nobody listens
+	outGateway = "502"     // what stands before it says so, with a page
+	outHang    = "hang"    // it takes requests and does not answer
+)
+
+// fail begins an outage.
+func (a *api) fail(way string) error {
+	a.out.Store(&outage{way, make(chan struct{})})
+	if way == outRefused {
+		return a.server.Close()
+	}
+	return nil
+}
+
+// recover ends it.
+func (a *api) recover() error {
+	o := a.out.Swap(nil)
+	close(o.over)
+	if o.way != outRefused {
+		return nil
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		l, err := net.Listen("tcp", strings.TrimPrefix(a.base, "http://"))
+		if err == nil {
+			a.serve(l)
+			return nil
+		}
+		if time.Now().After(deadline) { // a connection has the port
+			return err
+		}
+	}
+}
+
+// ServeHTTP answers, unless it is down.
+func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	o := a.out.Load()
+	if o == nil {
+		a.mux.ServeHTTP(w, r)
+		return
+	}
+	a.failed.Add(1)
+	if o.way == outGateway {
+		w.Header().Set("Content-Type", "text/html")
+		w.WriteHeader(http.StatusBadGateway)
+		fmt.Fprint(w, "<html><body>Bad Gateway</body></html>")
+		return
+	}
+	io.Copy(io.Discard, r.Body) // else the end of the connection is not noticed
+	select {
+	case <-o.over:
+	case <-r.Context().Done():
+	}
+	panic(http.ErrAbortHandler)
 }
 
 // close ends it.
@@ -191,6 +262,13 @@ func (a *api) note(call *APICall) {
 		os.Exit(exitWitness)
 	}
 	a.calls = append(a.calls, *call)
+}
+
+// noted is how many calls are over.
+func (a *api) noted() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.calls)
 }
 
 // ledger returns the calls that are over.

@@ -168,3 +168,40 @@ func TestOpen(t *testing.T) {
 		}
 	}
 }
+
+// TestAPIDown has the API be down in each way, and well again.
+func TestAPIDown(t *testing.T) {
+	t.Parallel()
+	for _, way := range []string{outRefused, outGateway, outHang} {
+		t.Run(way, func(t *testing.T) {
+			t.Parallel()
+			a, err := newAPI(filepath.Join(t.TempDir(), "api.jsonl"), 1, new(seen))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer a.close()
+			ask := func(d time.Duration) (int, error) {
+				client := http.Client{Timeout: d, Transport: &http.Transport{DisableKeepAlives: true}}
+				resp, err := client.Post(a.base+"/cgi-bin/stable_token", "application/json", strings.NewReader("{}"))
+				if err != nil {
+					return 0, err
+				}
+				resp.Body.Close()
+				return resp.StatusCode, nil
+			}
+			if err := a.fail(way); err != nil {
+				t.Fatal(err)
+			}
+			status, err := ask(300 * time.Millisecond)
+			if want := map[string]int{outGateway: http.StatusBadGateway}[way]; status != want || (err == nil) != (want != 0) {
+				t.Errorf("down: status %d, %v", status, err)
+			}
+			if err := a.recover(); err != nil {
+				t.Fatal(err)
+			}
+			if status, err := ask(10 * time.Second); status != http.StatusOK {
+				t.Errorf("well again: status %d, %v", status, err)
+			}
+		})
+	}
+}

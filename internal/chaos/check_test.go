@@ -415,3 +415,18 @@ func TestAcrossNodes(t *testing.T) {
 		t.Errorf("on the other: %v", got)
 	}
 }
+
+// TestCheckHurried has a process that was told to stop leave behind what it had no time to note.
+func TestCheckHurried(t *testing.T) {
+	t.Parallel()
+	for hurried, want := range map[bool]int{true: 0, false: 1} {
+		e := clean()
+		m := e.Messages[0]
+		e.Lives[0].Clean, e.Lives[0].Exit, e.Lives[0].Hurried = true, 0, hurried
+		at := after(20 * time.Second)
+		e.APICalls = append(e.APICalls, APICall{Account: m.Account, User: m.User, Text: m.Pushes[0].Reply, Begun: at, At: at, Answered: at, Sent: true})
+		if list, _ := Check(e); len(list) != want || want > 0 && list[0].Invariant != "I5" {
+			t.Errorf("hurried %v: %v", hurried, list)
+		}
+	}
+}

@@ -151,7 +151,7 @@ func (c *checker) deathOf(r *receipt, but []int) int {
 	}
 	for i := range c.e.Lives {
 		l := &c.e.Lives[i]
-		if !l.Ended.IsZero() && !l.Clean && l.Started.Before(r.told) && l.Ended.After(r.begun) && l.Ended.Before(until) && !slices.Contains(but, i) {
+		if !l.Ended.IsZero() && (!l.Clean || l.Hurried) && l.Started.Before(r.told) && l.Ended.After(r.begun) && l.Ended.Before(until) && !slices.Contains(but, i) {
 			return i
 		}
 	}

@@ -43,7 +43,7 @@
 //	     stored; the reply that is stored is that of the newest attempt
 //	I4   all answers of a message are equal; once a text was given in place of the answer, pushes get that
 //	I5   an answer is read once. Once more for each time that nobody could know: the process died within a second of
-//	     it, or could tell the store nothing, or the API did not tell that it had taken it; and for each time that the
+//	     it, or its time to drain was over, or it could tell the store nothing, or the API did not tell that it had taken it; and for each time that the
 //	     user asked for it again. The API takes no message more than twice
 //	I6   the answer goes to who asked, and answers what was asked; what comes ahead of it or is fetched is his, too
 //	I7   an answered push was answered within 4.6 s; checked where a scenario does not take the time away
@@ -84,6 +84,24 @@
 // The process must end with 70 and acknowledge nothing any more. The kernel
 // has written the data all the same, so only the behaviour is tested and not the loss. That
 // of a folder may fail: SQLite does not look at the answer.
+//
+// sweep: one system call after the other goes wrong, by strace, in a run for each: EIO, no room, too many files, a reset
+// connection, or two seconds; once, or from then on. Each run has three lives of the bot and some 50 messages, with answers
+// that are late: one under the fault that makes its database, and is killed for every other k, one under the
+// fault that finds it, and one in which nothing fails any more, after which all invariants must hold. k goes up until a run
+// meets nothing; k_max of each fault is in the report, and 0 is a failure. strace counts for each thread: the k-th
+// call fails in every thread that makes as many, so k_max is that of the busiest thread, several calls fail in a run, and which
+// they are differs from run to run. A failed flush must end the process with 70; 78, after
+// which nobody starts it again, is for a disk without room only. Beyond 64 not every k is tried. Among the calls of write are
+// those by which the Go runtime wakes a thread, and it ends the process if one fails: the bot's own are
+// the smaller part.
+//
+// api-down: WeChat's API carries nothing out for a while, under load, in three ways: nobody listens, what stands
+// before it answers 502, or it takes requests and does not answer. What kill has of that is over after three seconds. Pushes must
+// not notice, no message may be lost, and what waits goes out when the API is well again.
+//
+// soak: one process under load for hours, with a fault each minute that it must outlive: the API is down as above, or the
+// process stands still for two seconds. It must not grow.
 //
 // restart: SIGTERM under load; the listening socket is inherited by the next process,
 // which is started while the last one drains and waits for the lock of the database.

@@ -111,8 +111,11 @@ type Life struct {
 	Ended   time.Time // zero if it still runs
 	// Clean says that it was told to stop and has; else it was killed.
 	Clean bool
-	Exit  int // exit code; -1 after a signal
-	Node  int // from 1; 0 if there is one only
+	// Hurried says that it was told to stop and its time was over before all was finished, so that it does not know what
+	// became of the rest.
+	Hurried bool
+	Exit    int // exit code; -1 after a signal
+	Node    int // from 1; 0 if there is one only
 }
 
 // Cut is a time at which processes could not reach the store, or did not hear what it said. They may have

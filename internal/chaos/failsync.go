@@ -84,7 +84,7 @@ func failSync(ctx context.Context, r *run, o failOptions) error {
 		select {
 		case <-p.done:
 		default:
-			r.report.broke("k = %d: the bot went on after a flush had failed", k)
+			r.report.broke("P1: k = %d: the bot went on after a flush had failed", k)
 			p.kill()
 			continue
 		}
@@ -93,10 +93,10 @@ func failSync(ctx context.Context, r *run, o failOptions) error {
 			atStart++
 		}
 		if p.life.Exit != exitFatal {
-			r.report.broke("k = %d: the bot ended with %d and not with %d", k, p.life.Exit, exitFatal)
+			r.report.broke("P1: k = %d: the bot ended with %d and not with %d", k, p.life.Exit, exitFatal)
 		}
 		if seen := retried(flushes, failed); seen > 0 {
-			r.report.broke("k = %d: %d flushes were tried after one had failed", k, seen)
+			r.report.broke("P1: k = %d: %d flushes were tried after one had failed", k, seen)
 		}
 		r.say("k = %d: ended with %d after %v, %d messages answered, %d under way", k, p.life.Exit, p.life.Ended.Sub(failed).Round(time.Millisecond), w.acked.Load(), w.under.Load())
 	}

@@ -21,8 +21,9 @@ type scenario struct {
 	// flags registers the scenario's own flags and returns what runs it, and its
 	// parameters.
 	flags func(f *flag.FlagSet) (do func(context.Context, *run) error, parameters func() map[string]any)
-	// short and full are the flags of `wxchaos all`, once or several times.
-	short, full [][]string
+	// short, full and nightly are the flags of `wxchaos all`, once or several times. A line with -untimed is not
+	// judged by time and runs beside others, since mostly it waits; in short all of them are such.
+	short, full, nightly [][]string
 }
 
 var scenarios = []*scenario{
@@ -36,8 +37,9 @@ var scenarios = []*scenario{
 			return func(ctx context.Context, r *run) error { return killLoop(ctx, r, o) },
 				func() map[string]any { return map[string]any{"kills": o.Kills, "fast": o.Fast} }
 		},
-		short: [][]string{{"-fast", "-rate", "500", "-kills", "30"}, {"-kills", "16"}},
-		full:  [][]string{{"-fast", "-rate", "500", "-kills", "200"}, {"-kills", "200"}},
+		short:   [][]string{{"-fast", "-rate", "300", "-kills", "15"}, {"-kills", "10", "-rate", "60"}},
+		full:    [][]string{{"-fast", "-rate", "500", "-kills", "100"}, {"-kills", "20", "-rate", "60", "-untimed"}},
+		nightly: [][]string{{"-fast", "-rate", "500", "-kills", "1000"}, {"-kills", "200"}},
 	},
 	{
 		name: "powercut", does: "the power of the database's file system fails under load", rate: 800, needs: []string{needRoot, needLoop, needMkfs},
@@ -49,8 +51,9 @@ var scenarios = []*scenario{
 			return func(ctx context.Context, r *run) error { return powerCut(ctx, r, o) },
 				func() map[string]any { return map[string]any{"cuts": o.Cuts, "control": o.Control} }
 		},
-		short: [][]string{{"-cuts", "20"}, {"-control", "-cuts", "5"}},
-		full:  [][]string{{"-cuts", "100"}, {"-control", "-cuts", "10"}},
+		short:   [][]string{{"-cuts", "20"}, {"-control", "-cuts", "5"}},
+		full:    [][]string{{"-cuts", "100"}, {"-control", "-cuts", "10"}},
+		nightly: [][]string{{"-cuts", "1000"}, {"-control", "-cuts", "20"}},
 	},
 	{
 		name: "diskfull", does: "the disk is full for a while", rate: 100, needs: []string{needRoot},
@@ -61,7 +64,9 @@ var scenarios = []*scenario{
 			return func(ctx context.Context, r *run) error { return diskFull(ctx, r, o) },
 				func() map[string]any { return map[string]any{"size_mib": o.SizeMiB, "for": o.For.String()} }
 		},
-		short: [][]string{{"-for", "8s"}}, full: [][]string{{"-for", "60s", "-rate", "30"}},
+		short:   [][]string{{"-for", "5s"}},
+		full:    [][]string{{"-for", "10s"}},
+		nightly: [][]string{{"-for", "60s", "-rate", "30"}},
 	},
 	{
 		name: "slowdisk", does: "every flush takes 2 s longer", rate: 300, needs: []string{needStrace},
@@ -72,7 +77,9 @@ var scenarios = []*scenario{
 			return func(ctx context.Context, r *run) error { return slowDisk(ctx, r, o) },
 				func() map[string]any { return map[string]any{"delay": o.Delay.String(), "for": o.For.String()} }
 		},
-		short: [][]string{{"-for", "6s"}}, full: [][]string{{"-for", "30s"}, {"-delay", "6s", "-for", "30s"}},
+		short:   [][]string{{"-for", "6s", "-rate", "150"}},
+		full:    [][]string{{"-for", "10s"}},
+		nightly: [][]string{{"-for", "30s"}, {"-delay", "6s", "-for", "30s"}},
 	},
 	{
 		name: "failsync", does: "one flush fails after the other", rate: 200, needs: []string{needStrace},
@@ -82,7 +89,51 @@ var scenarios = []*scenario{
 			return func(ctx context.Context, r *run) error { return failSync(ctx, r, o) },
 				func() map[string]any { return map[string]any{"max": o.Max} }
 		},
-		short: [][]string{{"-max", "12"}}, full: [][]string{{"-max", "60"}},
+		short:   [][]string{{"-max", "8"}},
+		full:    [][]string{{"-max", "20"}},
+		nightly: [][]string{{"-max", "60"}},
+	},
+	{
+		name: "sweep", does: "one system call fails after the other, in a run for each", rate: 100, needs: []string{needStrace},
+		flags: func(f *flag.FlagSet) (func(context.Context, *run) error, func() map[string]any) {
+			o := sweepOptions{}
+			f.StringVar(&o.Calls, "calls", "", "the faults, with commas; all if empty")
+			f.IntVar(&o.Step, "step", 1, "the distance from one k to the next")
+			f.IntVar(&o.Max, "max", 1000, "largest k of the k-th call of a thread that fails")
+			f.IntVar(&o.Beside, "beside", 32, "runs at the same time: mostly they wait")
+			return func(ctx context.Context, r *run) error { return sweep(ctx, r, o) },
+				func() map[string]any { return map[string]any{"calls": o.Calls, "step": o.Step, "max": o.Max} }
+		},
+		short:   [][]string{{"-calls", "fsync,open,connect", "-step", "24"}},
+		full:    [][]string{{"-step", "24", "-untimed"}},
+		nightly: [][]string{{"-untimed"}},
+	},
+	{
+		name: "api-down", does: "WeChat's API carries nothing out for a while", rate: 40,
+		flags: func(f *flag.FlagSet) (func(context.Context, *run) error, func() map[string]any) {
+			o := apiDownOptions{}
+			f.DurationVar(&o.For, "for", 30*time.Second, "how long in each way")
+			f.DurationVar(&o.P99, "p99", time.Second, "bound of the time that an answer takes beside its handler, for 99 of 100, while it is down")
+			return func(ctx context.Context, r *run) error { return apiDown(ctx, r, o) },
+				func() map[string]any { return map[string]any{"for": o.For.String()} }
+		},
+		short:   [][]string{{"-for", "11s", "-rate", "15"}},
+		full:    [][]string{{"-for", "20s", "-rate", "20", "-untimed"}},
+		nightly: [][]string{{"-for", "60s"}},
+	},
+	{
+		name: "soak", does: "hours of load on one process, with a fault each minute that it must outlive", rate: 50,
+		flags: func(f *flag.FlagSet) (func(context.Context, *run) error, func() map[string]any) {
+			o := soakOptions{}
+			f.DurationVar(&o.For, "for", 8*time.Hour, "how long")
+			f.DurationVar(&o.Every, "every", time.Minute, "how long from one fault to the next")
+			f.Float64Var(&o.Slope, "slope", 1, "bound of the growth of the process, in MiB an hour; looked at from an hour on")
+			return func(ctx context.Context, r *run) error { return soak(ctx, r, o) },
+				func() map[string]any { return map[string]any{"for": o.For.String(), "every": o.Every.String()} }
+		},
+		short:   nil,
+		full:    [][]string{{"-for", "80s", "-every", "10s", "-untimed"}},
+		nightly: [][]string{{"-for", "10m"}},
 	},
 	{
 		name: "restart", does: "SIGTERM under load, with a listening socket that is inherited", rate: 300,
@@ -92,7 +143,9 @@ var scenarios = []*scenario{
 			return func(ctx context.Context, r *run) error { return restart(ctx, r, o) },
 				func() map[string]any { return map[string]any{"restarts": o.Restarts} }
 		},
-		short: [][]string{{"-restarts", "10"}}, full: [][]string{{"-restarts", "100"}},
+		short:   [][]string{{"-restarts", "6", "-rate", "150"}},
+		full:    [][]string{{"-restarts", "20"}},
+		nightly: [][]string{{"-restarts", "100"}},
 	},
 	{
 		name: "partition", does: "one of two nodes is cut off from PostgreSQL", rate: 60, needs: []string{needPostgres},
@@ -109,7 +162,9 @@ var scenarios = []*scenario{
 					return map[string]any{"cuts": o.Cuts, "sites": o.Sites, "min": o.Min.String(), "max": o.Max.String(), "long": o.Long, "ways": o.Ways.String()}
 				}
 		},
-		short: [][]string{{"-sites", "2", "-cuts", "2", "-min", "16s", "-max", "17s", "-ways", "gone,mute", "-rate", "40"}}, full: [][]string{{"-sites", "5", "-cuts", "20", "-long", "5"}},
+		short:   [][]string{{"-sites", "2", "-cuts", "2", "-min", "16s", "-max", "17s", "-ways", "gone,mute", "-rate", "40"}},
+		full:    [][]string{{"-sites", "3", "-cuts", "6", "-rate", "40", "-untimed"}},
+		nightly: [][]string{{"-sites", "5", "-cuts", "100", "-long", "5"}},
 	},
 	{
 		name: "pg-kill", does: "kill -9 of two nodes in turn, and crashes of PostgreSQL", rate: 100, needs: []string{needPostgres},
@@ -124,7 +179,9 @@ var scenarios = []*scenario{
 					return map[string]any{"kills": o.Kills, "restarts": o.Restarts, "sites": o.Sites, "fast": o.Fast}
 				}
 		},
-		short: [][]string{{"-fast", "-kills", "3", "-restarts", "1", "-rate", "50"}}, full: [][]string{{"-sites", "4", "-kills", "100", "-restarts", "40"}},
+		short:   [][]string{{"-fast", "-kills", "3", "-restarts", "1", "-rate", "50"}},
+		full:    [][]string{{"-fast", "-kills", "8", "-restarts", "3", "-rate", "60", "-untimed"}},
+		nightly: [][]string{{"-sites", "4", "-kills", "500", "-restarts", "40"}},
 	},
 	{
 		name: "pg-outage", does: "the server of PostgreSQL is down for longer", rate: 100, needs: []string{needPostgres},
@@ -135,7 +192,9 @@ var scenarios = []*scenario{
 			return func(ctx context.Context, r *run) error { return pgOutage(ctx, r, o) },
 				func() map[string]any { return map[string]any{"down": o.Down.String(), "each": o.Each} }
 		},
-		short: [][]string{{"-down", "0.3s,4s", "-rate", "60"}}, full: [][]string{{"-each", "2"}},
+		short:   [][]string{{"-down", "0.3s,4s", "-rate", "60"}},
+		full:    [][]string{{"-rate", "60", "-untimed"}},
+		nightly: [][]string{{"-each", "5"}},
 	},
 	{
 		name: "pg-restart", does: "the server of PostgreSQL crashes and recovers", rate: 200, needs: []string{needPostgres},
@@ -145,7 +204,9 @@ var scenarios = []*scenario{
 			return func(ctx context.Context, r *run) error { return pgRestart(ctx, r, o) },
 				func() map[string]any { return map[string]any{"restarts": o.Restarts} }
 		},
-		short: nil, full: [][]string{{"-restarts", "20"}},
+		short:   nil,
+		full:    [][]string{{"-restarts", "20", "-rate", "60", "-untimed"}},
+		nightly: [][]string{{"-restarts", "200"}},
 	},
 	{
 		name: "two-nodes", does: "two nodes on PostgreSQL, and each retry goes to the other", rate: 200, needs: []string{needPostgres},
@@ -156,7 +217,9 @@ var scenarios = []*scenario{
 			return func(ctx context.Context, r *run) error { return twoNodes(ctx, r, o) },
 				func() map[string]any { return map[string]any{"messages": o.Messages} }
 		},
-		short: [][]string{{"-n", "600", "-rate", "80"}}, full: [][]string{{"-n", "20000"}},
+		short:   [][]string{{"-n", "600", "-rate", "60"}},
+		full:    [][]string{{"-n", "6000", "-rate", "150"}},
+		nightly: [][]string{{"-n", "100000", "-rate", "300"}},
 	},
 	{
 		name: "rolling", does: "SIGTERM to two nodes in turn, under load", rate: 200, needs: []string{needPostgres},
@@ -166,7 +229,9 @@ var scenarios = []*scenario{
 			return func(ctx context.Context, r *run) error { return rolling(ctx, r, o) },
 				func() map[string]any { return map[string]any{"restarts": o.Restarts} }
 		},
-		short: [][]string{{"-restarts", "2", "-rate", "60"}}, full: [][]string{{"-restarts", "100"}},
+		short:   [][]string{{"-restarts", "2", "-rate", "60"}},
+		full:    [][]string{{"-restarts", "6", "-rate", "60", "-untimed"}},
+		nightly: [][]string{{"-restarts", "100"}},
 	},
 	{
 		name: "pg-lost-commit", does: "answers of PostgreSQL to a commit are lost", rate: 150, needs: []string{needPostgres},
@@ -177,7 +242,9 @@ var scenarios = []*scenario{
 			return func(ctx context.Context, r *run) error { return lostCommit(ctx, r, o) },
 				func() map[string]any { return map[string]any{"losses": o.Losses, "share": o.Share} }
 		},
-		short: [][]string{{"-losses", "40", "-rate", "60"}}, full: [][]string{{"-losses", "1000"}},
+		short:   [][]string{{"-losses", "40", "-rate", "60"}},
+		full:    [][]string{{"-losses", "100", "-rate", "60", "-untimed"}},
+		nightly: [][]string{{"-losses", "1000"}},
 	},
 	{
 		name: "flood", does: "forged pushes and slow connections, through what the server trusts", rate: 700, needs: []string{needPostgres},
@@ -188,7 +255,9 @@ var scenarios = []*scenario{
 			return func(ctx context.Context, r *run) error { return flood(ctx, r, o) },
 				func() map[string]any { return map[string]any{"slow": o.Slow, "for": o.For.String()} }
 		},
-		short: [][]string{{"-for", "4s", "-slow", "100", "-rate", "150"}}, full: [][]string{{"-for", "60s"}},
+		short:   [][]string{{"-for", "4s", "-slow", "100", "-rate", "150"}},
+		full:    [][]string{{"-for", "10s"}},
+		nightly: [][]string{{"-for", "60s"}},
 	},
 }
 
@@ -222,7 +291,7 @@ func usage(w io.Writer) {
 	for _, s := range scenarios {
 		fmt.Fprintf(w, "  %-14s %s\n", s.name, s.does)
 	}
-	fmt.Fprint(w, "  all            all of them in turn, -short or -full, and a table\n  bot            the bot under test, which the scenarios start\n\nwxchaos SCENARIO -h shows the flags. Each scenario prints one line of JSON.\n")
+	fmt.Fprint(w, "  all            all of them, -short, -full or -nightly, and a table\n  bot            the bot under test, which the scenarios start\n\nwxchaos SCENARIO -h shows the flags. Each scenario prints one line of JSON.\n")
 }
 
 func botMain(args []string, stdout, stderr io.Writer) int {

@@ -40,6 +40,9 @@ func mountMemory(folder string, sizeMiB int) error {
 	return command("mount", "-t", "tmpfs", "-o", fmt.Sprintf("size=%dm", sizeMiB), "tmpfs", folder)
 }
 
+// thaw has a process go on that was frozen.
+func thaw(p *process) error { return p.signal(syscall.SIGCONT) }
+
 // freeze stops all threads of the process, and waits until they stand still.
 func freeze(p *process) error {
 	if err := p.signal(syscall.SIGSTOP); err != nil {

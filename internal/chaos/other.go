@@ -21,5 +21,6 @@ func command(string, ...string) error { return errLinux }
 func unmount(string) error            { return errLinux }
 func mountMemory(string, int) error   { return errLinux }
 func freeze(*process) error           { return errLinux }
+func thaw(*process) error             { return errLinux }
 func shutDown(string) error           { return errLinux }
 func freeSpace(string) int64          { return -1 }

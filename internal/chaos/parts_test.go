@@ -167,7 +167,7 @@ func TestSkip(t *testing.T) {
 
 func TestCommandLine(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{nil, {"help"}, {"nonsense"}, {"kill", "more"}, {"kill", "-nonsense"}, {"all"}, {"all", "-short", "-full"}, {"bot"}} {
+	for _, args := range [][]string{nil, {"help"}, {"nonsense"}, {"kill", "more"}, {"kill", "-nonsense"}, {"all"}, {"all", "-short", "-full"}, {"all", "-full", "-nightly"}, {"bot"}} {
 		var out, log bytes.Buffer
 		if code := Main(args, &out, &log); code != exitUsage || out.Len() > 0 || log.Len() == 0 {
 			t.Errorf("wxchaos %v: exit code %d, %q, %q", args, code, &out, &log)
@@ -179,16 +179,30 @@ func TestCommandLine(t *testing.T) {
 func TestAllFlags(t *testing.T) {
 	t.Parallel()
 	for _, s := range scenarios {
-		for _, args := range append(slices.Clone(s.short), s.full...) {
+		for _, args := range slices.Concat(s.short, s.full, s.nightly) {
 			f := flag.NewFlagSet(s.name, flag.ContinueOnError)
 			f.Float64("rate", s.rate, "")
+			f.Bool("untimed", false, "")
 			s.flags(f)
 			if err := f.Parse(args); err != nil || f.NArg() > 0 {
 				t.Errorf("wxchaos %s %v: %v", s.name, args, err)
 			}
 		}
-		if len(s.full) == 0 {
-			t.Errorf("wxchaos all -full leaves %s out", s.name)
+		if len(s.full) == 0 || len(s.nightly) == 0 {
+			t.Errorf("wxchaos all -full or -nightly leaves %s out", s.name)
+		}
+	}
+}
+
+// TestList has the suites say what they run, with what is judged by time and what is not.
+func TestList(t *testing.T) {
+	t.Parallel()
+	for suite, want := range map[string]string{
+		"-short": "wxchaos failsync -max 8 -untimed -seed 7\n", "-full": "wxchaos failsync -max 20 -seed 7\n", "-nightly": "wxchaos sweep -untimed -seed 7\n",
+	} {
+		var out, log bytes.Buffer
+		if code := Main([]string{"all", suite, "-seed", "7", "-list"}, &out, &log); code != 0 || !strings.Contains(out.String(), want) {
+			t.Errorf("wxchaos all %s -list: exit code %d\n%s%s", suite, code, &out, &log)
 		}
 	}
 }

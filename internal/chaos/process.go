@@ -136,6 +136,15 @@ func (p *process) isReady() bool {
 	}
 }
 
+func (p *process) ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // kill ends the process as kill -9 does, and waits until it is gone.
 func (p *process) kill() {
 	p.signal(syscall.SIGKILL)
@@ -155,12 +164,17 @@ func (p *process) signal(s os.Signal) error {
 	return p.cmd.Process.Signal(s)
 }
 
+// drainTime is when a bot that drains begins to leave what is under way; all of it ends a second later.
+const drainTime = 9 * time.Second
+
 // stop tells the process to drain, and waits for its end.
 func (p *process) stop(d time.Duration) error {
 	p.told = true
+	told := time.Now()
 	p.signal(syscall.SIGTERM)
 	select {
 	case <-p.done:
+		p.life.Hurried = p.life.Ended.Sub(told) > drainTime
 	case <-time.After(d):
 		p.kill()
 		return fmt.Errorf("the bot did not end within %v of being told to", d)

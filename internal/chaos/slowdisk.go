@@ -157,18 +157,24 @@ func readTrace(path string) ([]flush, error) {
 // A call whose beginning and end are on two lines, because other threads were seen in between,
 // counts at its end.
 func parseTrace(line string) (flush, bool) {
-	fields := strings.Fields(line)
-	if len(fields) < 3 || !strings.Contains(line, "sync") || strings.Contains(line, "<unfinished") {
+	at, ok := traceTime(line)
+	if !ok || !strings.Contains(line, "sync") || strings.Contains(line, "<unfinished") {
 		return flush{}, false
 	}
-	at, err := strconv.ParseFloat(fields[1], 64)
-	if err != nil {
-		return flush{}, false
-	}
-	f := flush{at: time.UnixMicro(int64(at * 1e6)), failed: strings.Contains(line, "INJECTED") && strings.Contains(line, "= -1")}
+	f := flush{at: at, failed: strings.Contains(line, "INJECTED") && strings.Contains(line, "= -1")}
 	if _, rest, ok := strings.Cut(line, "<"); ok {
 		path, _, _ := strings.Cut(rest, ">")
 		f.folder = strings.HasPrefix(path, "/") && !strings.Contains(filepath.Base(path), ".")
 	}
 	return f, true
+}
+
+// traceTime is the time of a line of a trace.
+func traceTime(line string) (time.Time, bool) {
+	fields := strings.Fields(line)
+	if len(fields) < 3 {
+		return time.Time{}, false
+	}
+	at, err := strconv.ParseFloat(fields[1], 64)
+	return time.UnixMicro(int64(at * 1e6)), err == nil
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -29,7 +30,12 @@ func openWitness(path string) (*witness, error) {
 // write appends one record. Without its witness a run proves nothing, so the process
 // ends if that fails.
 func (w *witness) write(what string, m *Mark) {
-	if _, err := fmt.Fprintf(w.file, "%s %s %s %d %d %d\n", what, m.ID, m.Key, m.Attempt, m.PID, m.At.UnixNano()); err != nil {
+	record := fmt.Sprintf("%s %s %s %d %d %d\n", what, m.ID, m.Key, m.Attempt, m.PID, m.At.UnixNano())
+	_, err := w.file.WriteString(record)
+	for tries := 0; errors.Is(err, syscall.ECONNRESET) && tries < 10; tries++ { // no file says so: it is the sweep that does
+		_, err = w.file.WriteString(record)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "the witness file cannot be written:", err)
 		os.Exit(exitWitness)
 	}
