@@ -319,6 +319,8 @@ func TestS11SlowClients(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer conn.Close()
+				// In virtual time a server that keeps it would keep it for ever.
+				defer time.AfterFunc(time.Minute, func() { conn.Close() }).Stop()
 				begin := time.Now()
 				go func() { _, _ = io.WriteString(conn, tt.send) }()
 				text, _ := io.ReadAll(conn)

@@ -4,7 +4,7 @@
 //
 //	go run ./internal/mutants                 all of them
 //	go run ./internal/mutants -only M1,M5     some
-//	go run ./internal/mutants -list           what there is
+//	go run ./internal/mutants -list           what there is, as the table of docs/reliability.md
 //
 // A mutant is a patch in this folder. The lines before the diff say what it
 // breaks and what must find it:
@@ -58,7 +58,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	f.SetOutput(stderr)
 	only := f.String("only", "", "the mutants to run, such as M1,M5; all if empty")
 	asJSON := f.Bool("json", false, "print one line of JSON for each mutant in place of the table")
-	list := f.Bool("list", false, "list the mutants and what must find them")
+	list := f.Bool("list", false, "print the table of the mutants and what must find them")
 	timeout := f.Duration("timeout", 5*time.Minute, "the longest that one command may take")
 	if err := f.Parse(args); err != nil {
 		return 2
@@ -72,12 +72,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	if *list {
-		for _, m := range all {
-			fmt.Fprintf(stdout, "%-5s %s\n", m.Name, m.Title)
-			for _, k := range m.Kills {
-				fmt.Fprintf(stdout, "      %s by %s\n", strings.Join(k.Invariants, " or "), k.Command)
-			}
-		}
+		fmt.Fprint(stdout, catalogue(all))
 		return 0
 	}
 	root, err := exec.CommandContext(ctx, "git", "rev-parse", "--show-toplevel").Output()

@@ -116,3 +116,22 @@ func choose(all []*mutant, names string) (list []*mutant, err error) {
 	}
 	return list, nil
 }
+
+// catalogue is the table of mutants in docs/reliability.md.
+func catalogue(all []*mutant) string {
+	var b strings.Builder
+	b.WriteString("| mutant | what it breaks | found as, by |\n| --- | --- | --- |\n")
+	for _, m := range all {
+		fmt.Fprintf(&b, "| %s %s | %s | %s |\n", m.Name, m.Title, m.Breaks, m.foundBy())
+	}
+	return b.String()
+}
+
+// foundBy is what kills the mutant, as the table has it.
+func (m *mutant) foundBy() string {
+	var list []string
+	for _, k := range m.Kills {
+		list = append(list, strings.Join(k.Invariants, " or ")+": `"+k.Command+"`")
+	}
+	return strings.Join(list, "; ")
+}

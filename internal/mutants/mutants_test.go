@@ -29,7 +29,7 @@ func TestPatches(t *testing.T) {
 	for _, m := range all {
 		have[m.Name] = true
 	}
-	for _, name := range strings.Fields("M1 M2 M3 M4 M5 M6 M7 M8 M9 M10 M12 M13 M14 M15 M18") {
+	for _, name := range strings.Fields("M1 M2 M3 M4 M5 M6 M7 M8 M9 M10 M11 M12 M13 M14 M15 M16 M18") {
 		if !have[name] {
 			t.Errorf("%s is missing", name)
 		}
@@ -66,6 +66,43 @@ func TestPatchesApply(t *testing.T) {
 				break
 			}
 		}
+	}
+}
+
+// The documents have the table of the mutants; the Chinese one says in its own words what they break.
+func TestDocuments(t *testing.T) {
+	t.Parallel()
+	all, err := readMutants(patches)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := func(name string) string {
+		text, err := os.ReadFile(filepath.Join("..", "..", "docs", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	if !strings.Contains(read("reliability.md"), "\n\n"+catalogue(all)+"\n") {
+		t.Error("docs/reliability.md has another table: put there what go run ./internal/mutants -list prints")
+	}
+	var want, got []string
+	for _, m := range all {
+		want = append(want, m.Name+" "+m.foundBy())
+	}
+	for line := range strings.Lines(read("reliability.zh-CN.md")) {
+		cells := strings.Split(strings.TrimSpace(line), " | ")
+		name, title, _ := strings.Cut(strings.TrimPrefix(cells[0], "| "), " ")
+		if len(cells) != 3 || !mutantName.MatchString(name) {
+			continue
+		}
+		if title == "" || cells[1] == "" {
+			t.Errorf("docs/reliability.zh-CN.md does not say what %s is", name)
+		}
+		got = append(got, name+" "+strings.NewReplacer(" 或 ", " or ", "：", ": ", "；", "; ", " |", "").Replace(cells[2]))
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the table of docs/reliability.zh-CN.md (-want +got)\n%s", diff)
 	}
 }
 
@@ -214,7 +251,7 @@ func TestCommandLine(t *testing.T) {
 	if code := run(context.Background(), []string{"-only", "M99"}, &out, &complaints); code != 2 || !strings.Contains(complaints.String(), `no mutant "M99"`) {
 		t.Errorf("exit code %d, %s", code, complaints.String())
 	}
-	if code := run(context.Background(), []string{"-list", "-only", "M5"}, &out, io.Discard); code != 0 || !strings.Contains(out.String(), "I5 by go test") {
+	if code := run(context.Background(), []string{"-list", "-only", "M5"}, &out, io.Discard); code != 0 || !strings.Contains(out.String(), "I5: `go test") {
 		t.Errorf("exit code %d, %s", code, out.String())
 	}
 }
