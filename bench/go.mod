@@ -7,6 +7,7 @@ require (
 	github.com/ArtisanCloud/PowerWeChat/v3 v3.4.38
 	github.com/chanxuehong/wechat v0.0.0-20230222024006-36f0325263cd
 	github.com/echostr/echostr v0.0.0-00010101000000-000000000000
+	github.com/fastwego/offiaccount v1.0.1
 	github.com/silenceper/wechat/v2 v2.1.10
 	github.com/sirupsen/logrus v1.9.0
 )
@@ -20,6 +21,7 @@ require (
 	github.com/chanxuehong/util v0.0.0-20200304121633-ca8141845b13 // indirect
 	github.com/clbanning/mxj/v2 v2.7.0 // indirect
 	github.com/dgryski/go-rendezvous v0.0.0-20200823014737-9f7001d12a5f // indirect
+	github.com/faabiosr/cachego v0.15.0 // indirect
 	github.com/fatih/structs v1.1.0 // indirect
 	github.com/go-redis/redis/v8 v8.11.5 // indirect
 	github.com/patrickmn/go-cache v2.1.0+incompatible // indirect

@@ -6,6 +6,8 @@ package peers
 import (
 	"io"
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/ArtisanCloud/PowerLibs/v3/http/helper"
 	"github.com/ArtisanCloud/PowerWeChat/v3/src/kernel"
@@ -16,6 +18,8 @@ import (
 	"github.com/chanxuehong/wechat/mp/core"
 	"github.com/chanxuehong/wechat/mp/message/callback/request"
 	"github.com/chanxuehong/wechat/mp/message/callback/response"
+	"github.com/fastwego/offiaccount"
+	"github.com/fastwego/offiaccount/type/type_message"
 	"github.com/silenceper/wechat/v2"
 	"github.com/silenceper/wechat/v2/cache"
 	"github.com/silenceper/wechat/v2/officialaccount/config"
@@ -41,6 +45,7 @@ var All = []Peer{
 	{"github.com/silenceper/wechat/v2", silenceper, ""},
 	{"github.com/chanxuehong/wechat", chanxuehong, ""},
 	{"github.com/ArtisanCloud/PowerWeChat/v3", powerWeChat, "create-time"},
+	{"github.com/fastwego/offiaccount", fastwego, ""},
 }
 
 func silenceper(a Account) (http.Handler, error) {
@@ -110,5 +115,35 @@ func powerWeChat(a Account) (http.Handler, error) {
 		if err != nil { // its example panics, of which its framework makes a 500
 			w.WriteHeader(http.StatusInternalServerError)
 		}
+	}), nil
+}
+
+func fastwego(a Account) (http.Handler, error) {
+	app := offiaccount.New(offiaccount.Config{Appid: a.AppID, Token: a.Token, EncodingAESKey: a.EncodingAESKey})
+	app.Logger = nil // or every message and every reply is printed
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			app.Server.EchoStr(w, r)
+			return
+		}
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return
+		}
+		// Its example prints an error and goes on. That checks no signature: nothing in the library does, but for EchoStr.
+		m, _ := app.Server.ParseXML(body)
+		var reply any
+		if m, ok := m.(type_message.MessageText); ok {
+			reply = type_message.ReplyMessageText{
+				ReplyMessage: type_message.ReplyMessage{
+					ToUserName:   type_message.CDATA(m.FromUserName),
+					FromUserName: type_message.CDATA(m.ToUserName),
+					CreateTime:   strconv.FormatInt(time.Now().Unix(), 10),
+					MsgType:      type_message.ReplyMsgTypeText,
+				},
+				Content: type_message.CDATA(m.Content),
+			}
+		}
+		_ = app.Server.Response(w, r, reply)
 	}), nil
 }
