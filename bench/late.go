@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -13,8 +12,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -28,128 +25,76 @@ import (
 	"github.com/echostr/echostr/store/sqlite"
 )
 
-// lateKinds are servers of which some have turns open whose handlers take minutes. The first one has none.
-var lateKinds = []struct {
-	name string
-	open bool
-	api  callback.API
-}{
-	{"none open", false, noAPI{}},
-	{"by the API", true, noAPI{}},
-	{"by tickets", true, nil},
-}
-
-// noAPI is never called, since nothing is ever ready.
-type noAPI struct{}
-
-func (noAPI) Send(context.Context, string, echostr.Reply) callback.Sending {
-	return callback.Sending{Fate: callback.SendLater, Reason: "there is no API"}
-}
-func (noAPI) Typing(context.Context, string) error { return errors.New("there is no API") }
-
-// lateHandler serves one account with a database.
-func lateHandler(api callback.API) (http.Handler, error) {
-	r := echostr.NewRouter()
-	echostr.On(r, func(ctx context.Context, m *echostr.TextMessage) (echostr.Reply, error) {
-		if m.Content == lateText {
-			<-ctx.Done()
-			return nil, ctx.Err()
-		}
-		return echostr.Text(m.Content), nil
-	})
-	st, err := openStore("")
+// late measures pushes beside turns that wait, and the sending of answers.
+func (b *bench) late() ([]*Table, error) {
+	beside, err := b.besideLate()
 	if err != nil {
 		return nil, err
 	}
-	return callback.New(callback.Config{
-		Handler: r, Store: st, Logger: logger(), MaxWaiting: 20_000,
-		Accounts: []callback.Account{{
-			Name: "bench", AppID: appID, Token: token, Mode: callback.Plain, API: api, HandlerTimeout: 10 * time.Minute,
-			HoldBudget: 1, // so that the first push of nearly every message is answered
-		}},
-	})
+	sent, err := b.drain()
+	return []*Table{beside, sent}, err
 }
 
-const lateText = "<late>"
-
-// late measures how long a push takes that is answered at once, while so many others wait for their handlers.
-func late(open, rounds, requests, conns int) error {
-	runtime.GOMAXPROCS(1)
-	type result struct{ p50, p99, cpu []float64 }
-	results := make([]result, len(lateKinds))
-	var servers []*process
-	l, err := newLoad(callback.Plain)
-	if err != nil {
-		return err
+// besideLate measures how long a push takes that is answered at once, while others wait for their handlers.
+func (b *bench) besideLate() (*Table, error) {
+	t := &Table{
+		Title:   fmt.Sprintf("A push that is answered at once, while %s turns wait for their handlers; SQLite, %d connections, %d rounds of %s", thousands(fmt.Sprint(b.open)), b.conns, b.rounds, thousands(fmt.Sprint(b.requests))),
+		Columns: []string{"late answers", "p50 ms", "beside none", "aim", "p99 ms", "beside none", "aim", "CPU µs", "beside none"},
 	}
-	for _, k := range lateKinds {
-		s, err := start(k.name, "")
+	kinds := []struct {
+		name, late string
+		open       bool
+	}{{"none", byAPI, false}, {"by the API", byAPI, true}, {"by tickets", byTicket, true}}
+	results := make([]runs, len(kinds))
+	var servers []*process
+	l := newLoad(callback.Plain, 1)
+	for _, k := range kinds {
+		s, err := b.start(role{Kind: echostrBot, Mode: callback.Plain, Store: b.path(".db"), Late: k.late})
 		if err != nil {
-			return err
+			return nil, err
 		}
 		defer s.stop()
 		servers = append(servers, s)
 		if k.open {
-			if err := l.leaveOpen(s.addr, open); err != nil {
-				return fmt.Errorf("%s: %w", k.name, err)
+			if n := l.leaveOpen(s.addr, b.open); n > 1 {
+				t.note(fmt.Sprintf("%d of the %d pushes of the turns that are late (%s) were left to WeChat's retry: the machine was too busy to answer them in time.", n, b.open, k.name))
 			}
 		}
-		if _, err := l.times(s.addr, conns, requests/10); err != nil { // warm up
-			return fmt.Errorf("%s: %w", k.name, err)
+		if err := b.prepare(l, s); err != nil {
+			return nil, fmt.Errorf("%s: %w", k.name, err)
 		}
 	}
-	for range rounds {
-		for i, s := range servers {
-			before, err := s.cpu()
-			if err != nil {
-				return err
-			}
-			took, err := l.times(s.addr, conns, requests)
-			if err != nil {
-				return fmt.Errorf("%s: %w", lateKinds[i].name, err)
-			}
-			after, err := s.cpu()
-			if err != nil {
-				return err
-			}
-			r := &results[i]
-			r.p50 = append(r.p50, float64(took[len(took)/2].Microseconds()))
-			r.p99 = append(r.p99, float64(took[len(took)*99/100].Microseconds()))
-			r.cpu = append(r.cpu, float64((after-before).Nanoseconds())/float64(len(took))/1000)
+	if err := b.takeTurns(len(kinds), func(i int) error { return results[i].round(l, b.conns, b.requests, servers[i]) }); err != nil {
+		return nil, err
+	}
+	for i, k := range kinds {
+		r, base := results[i], results[0]
+		row := &Row{Name: k.name, Cells: []Cell{rounds(r.p50), ratio(r.p50, base.p50), text("1.10"), rounds(r.p99), ratio(r.p99, base.p99), text("1.5"), rounds(r.cpu), ratio(r.cpu, base.cpu)}}
+		if i == 0 {
+			row.Cells[2], row.Cells[5] = text(""), text("")
 		}
+		t.add(row)
 	}
-	fmt.Printf("A push that is answered at once, while %d turns wait for their handlers; SQLite, %d connections, %d rounds of %d, medians, load %s\n\n| late answers | p50 µs | ratio | p99 µs | ratio | CPU µs | ratio |\n|---|---|---|---|---|---|---|\n",
-		open, conns, rounds, requests, loadAverage())
-	base := results[0]
-	for i, k := range lateKinds {
-		r := results[i]
-		fmt.Printf("| %s | %.0f | %.2f | %.0f | %.2f | %.1f | %.2f |\n", k.name, median(r.p50), median(r.p50)/median(base.p50),
-			median(r.p99), median(r.p99)/median(base.p99), median(r.cpu), median(r.cpu)/median(base.cpu))
-	}
-	fmt.Println()
-	return nil
+	return t, nil
 }
 
-// leaveOpen sends n messages whose handlers do not return, and waits until they have got what a push gets then.
-func (l *load) leaveOpen(addr string, n int) error {
-	<-l.leave(addr) // which may be held: that is all that the budget allows
+// leaveOpen sends n messages whose handlers do not return, waits until they have got what a push gets then, and
+// returns how many have got nothing.
+func (l *load) leaveOpen(addr string, n int) (unanswered int) {
+	if <-l.leave(addr) != nil { // it may be held: that is all that the budget allows
+		unanswered++
+	}
 	var answers []<-chan error
 	for range n - 1 {
 		answers = append(answers, l.leave(addr))
 		time.Sleep(2 * time.Millisecond) // so that not all windows end at one moment
 	}
-	var last error
-	unanswered := 0
 	for _, answer := range answers {
-		if err := <-answer; err != nil {
-			last = err
+		if <-answer != nil {
 			unanswered++
 		}
 	}
-	if unanswered > n/50 { // few may be left to WeChat's retry, which is not what is measured
-		return fmt.Errorf("%d of %d late messages were not answered, the last of them since: %w", unanswered, n, last)
-	}
-	return nil
+	return unanswered
 }
 
 // leave sends such a message and returns what comes of it.
@@ -158,7 +103,7 @@ func (l *load) leave(addr string) <-chan error {
 	c, err := net.Dial("tcp", addr)
 	if err == nil {
 		c.SetDeadline(time.Now().Add(8 * time.Second))
-		_, err = c.Write(l.request(nil, lateText))
+		_, err = c.Write(l.push(waitText))
 	}
 	if err != nil {
 		answer <- err
@@ -175,45 +120,6 @@ func (l *load) leave(addr string) <-chan error {
 	return answer
 }
 
-// times sends n requests over the given connections, and returns how long each took, sorted.
-func (l *load) times(addr string, conns, n int) ([]time.Duration, error) {
-	took := make([][]time.Duration, conns)
-	var failed atomic.Pointer[error]
-	var wg sync.WaitGroup
-	for i := range conns {
-		wg.Go(func() {
-			c, err := net.Dial("tcp", addr)
-			if err != nil {
-				failed.Store(&err)
-				return
-			}
-			defer c.Close()
-			in := bufio.NewReader(c)
-			var buf []byte
-			for range n / conns {
-				buf = l.request(buf[:0], "你好，世界")
-				began := time.Now()
-				_, err := c.Write(buf)
-				if err == nil {
-					err = answered(in, l.mode)
-				}
-				if err != nil {
-					failed.Store(&err)
-					return
-				}
-				took[i] = append(took[i], time.Since(began))
-			}
-		})
-	}
-	wg.Wait()
-	if err := failed.Load(); err != nil {
-		return nil, *err
-	}
-	all := slices.Concat(took...)
-	slices.Sort(all)
-	return all, nil
-}
-
 // The drain: late answers that wait in a database are sent by the whole server to an API of our own, beside a
 // program that does nothing but post the same. Both are started anew for each round, on the same core with
 // GOMAXPROCS 1, and have at most 32 requests under way. What they do before the first message and after the
@@ -228,44 +134,40 @@ const (
 	answerText  = "您好，您查询的订单已经发货，预计明天下午送达。快递单号是 SF1234567890，您可以点下面的菜单查看物流。如果还有问题，请直接回复。"
 )
 
-// drain measures what it costs to send n answers.
-func drain(n, rounds int, profile string) error {
-	runtime.GOMAXPROCS(1)
-	dir, err := os.MkdirTemp(".", "bench-*.tmp")
-	if err != nil {
-		return err
+// drain measures what it costs to send the answers that wait.
+func (b *bench) drain() (*Table, error) {
+	t := &Table{
+		Title:   fmt.Sprintf("%s answers that wait in SQLite are sent by the customer-service API, %d rounds", thousands(fmt.Sprint(b.answers)), b.rounds),
+		Columns: []string{"who sends", "CPU µs per message", "beside net/http", "aim", "messages/s"},
+		Chart:   &Chart{"late.svg", "CPU of sending an answer that waits, µs", []int{1}},
 	}
-	defer os.RemoveAll(dir)
-	if dir, err = filepath.Abs(dir); err != nil { // a configuration takes its paths from where it lies
-		return err
-	}
-	api, err := startOn("1", drainAPI, "")
+	api, err := b.startOn("1", role{Kind: drainAPI})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer api.stop()
-	var ours, bare, seconds []float64
-	for round := range rounds {
-		took, cost, err := drainOnce(api, filepath.Join(dir, strconv.Itoa(round)), n, profile)
+	var ours, bare, rate []float64
+	for range b.rounds {
+		took, cost, err := b.drainOnce(api)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		ours, seconds = append(ours, cost), append(seconds, took.Seconds())
-		cost, err = postOnce(api, n)
+		ours, rate = append(ours, cost), append(rate, float64(b.answers)/took.Seconds())
+		cost, err = b.postOnce(api)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		bare = append(bare, cost)
 	}
-	fmt.Printf("%d answers that wait are sent by the customer-service API, %d rounds, medians, load %s\n\n| who sends | µs of CPU per message: min, median, max | ratio |\n|---|---|---|\n", n, rounds, loadAverage())
-	fmt.Printf("| net/http, 32 at a time | %.1f, %.1f, %.1f | 1.00 |\n", slices.Min(bare), median(bare), slices.Max(bare))
-	fmt.Printf("| the server | %.1f, %.1f, %.1f | %.2f |\n\n%.0f messages per second\n", slices.Min(ours), median(ours), slices.Max(ours), median(ours)/median(bare), float64(n)/median(seconds))
-	return nil
+	t.add(&Row{Name: "net/http, 32 at a time", Cells: []Cell{rounds(bare), text("1"), text(""), text("")}},
+		&Row{Name: "Echostr, the whole server", Cells: []Cell{rounds(ours), ratio(ours, bare), text("3"), rounds(rate)}})
+	return t, nil
 }
 
 // drainOnce fills a database with answers that are due a little later, starts a server on it, and measures from then
 // on until the last one is sent.
-func drainOnce(api *process, dir string, n int, profile string) (took time.Duration, cost float64, err error) {
+func (b *bench) drainOnce(api *process) (took time.Duration, cost float64, err error) {
+	dir, n := b.path(".drain"), b.answers
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return 0, 0, err
 	}
@@ -281,7 +183,7 @@ func drainOnce(api *process, dir string, n int, profile string) (took time.Durat
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return 0, 0, err
 	}
-	s, err := start(drainServer, profile, "-config", config)
+	s, err := b.start(role{Kind: drainServer, Config: config})
 	if err != nil {
 		return 0, 0, err
 	}
@@ -294,13 +196,13 @@ func drainOnce(api *process, dir string, n int, profile string) (took time.Durat
 }
 
 // postOnce has the bare client post as many messages.
-func postOnce(api *process, n int) (cost float64, err error) {
-	post, err := start(drainPost, "", "-api", api.addr)
+func (b *bench) postOnce(api *process) (cost float64, err error) {
+	post, err := b.start(role{Kind: drainPost, Address: api.addr})
 	if err != nil {
 		return 0, err
 	}
 	defer post.stop()
-	_, cost, err = api.measure(post, n, strconv.Itoa(n), time.Now())
+	_, cost, err = api.measure(post, b.answers, strconv.Itoa(b.answers), time.Now())
 	return cost, err
 }
 
@@ -334,7 +236,7 @@ func (api *process) measure(s *process, n int, begin string, from time.Time) (to
 	}
 	time.Sleep(200 * time.Millisecond) // what is noted of the last ones
 	after, err := s.cpu()
-	return took, float64((after - before).Nanoseconds()) / float64(n) / 1000, err
+	return took, micros(after-before, n), err
 }
 
 // count asks the API how many messages it has got.
@@ -373,7 +275,7 @@ func fillLate(path string, n int, due time.Time) error {
 		openID, received := lateUser(i), first.Add(time.Duration(i)*time.Millisecond)
 		ops = append(ops, store.Op{Turn: store.Turn{
 			Key:     keyer.Key([32]byte{byte(i), byte(i >> 8), byte(i >> 16), 2}, received.Unix(), received),
-			Account: "bench", OpenID: openID, OriginalID: "gh_866835093fea", MsgType: "text", Body: fmt.Sprintf("%330d", i),
+			Account: "bench", OpenID: openID, OriginalID: originalID, MsgType: "text", Body: fmt.Sprintf("%330d", i),
 			CreateTime: received.Unix(), ReceivedAt: received, Pushes: []store.Push{{Number: 1, At: received}}, Seen: 1,
 			State: store.Running, Attempt: 1, Owner: owner,
 		}})
@@ -407,26 +309,13 @@ func fillLate(path string, n int, due time.Time) error {
 
 func lateUser(i int) string { return fmt.Sprintf("ogdotwSc_MmEEsJs9-ABZ1%06d", i) }
 
-// lateRole is what the program is for the drain, if it is something.
-func lateRole(name, api, config, profile string) (run func() error, ok bool) {
-	switch name {
-	case drainAPI:
-		return serveAPI, true
-	case drainPost:
-		return func() error { return postFor(api) }, true
-	case drainServer:
-		return func() error { return serveDrain(config, profile) }, true
-	}
-	return nil, false
-}
-
 // serveAPI is WeChat's API, as far as late answers need it: it counts.
 func serveAPI() error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	fmt.Println(l.Addr())
+	fmt.Fprintln(control, l.Addr())
 	var got atomic.Int64
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /cgi-bin/stable_token", func(w http.ResponseWriter, r *http.Request) {
@@ -444,7 +333,7 @@ func serveAPI() error {
 	})
 	go func() {
 		for in := bufio.NewScanner(os.Stdin); in.Scan(); {
-			fmt.Println(got.Load())
+			fmt.Fprintln(control, got.Load())
 		}
 		os.Exit(0)
 	}()
@@ -453,13 +342,13 @@ func serveAPI() error {
 
 const benchToken = "69_benchTokenAsLongAsThoseOfWeChatWhichHaveMoreThanAHundredCharactersOfThisKindAndSometimesMuchMoreThanThat0123456789"
 
-// postFor posts as many messages as it is told to, 32 at a time and each byte for byte what the server sends.
-func postFor(api string) error {
-	fmt.Println("ready")
+// post posts as many messages as it is told to, 32 at a time and each byte for byte what the server sends.
+func (r *role) post() error {
+	fmt.Fprintln(control, "ready")
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.MaxIdleConnsPerHost = 32
 	client := http.Client{Transport: t, Timeout: 10 * time.Second}
-	target := "http://" + api + "/cgi-bin/message/custom/send?access_token=" + benchToken
+	target := "http://" + r.Address + "/cgi-bin/message/custom/send?access_token=" + benchToken
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
 		n, err := strconv.Atoi(in.Text())
 		if err != nil {
@@ -500,23 +389,23 @@ func postFor(api string) error {
 
 // serveDrain is the whole server, as `echostr serve` runs it. A line has the profile begin: the start of the
 // server is not what is measured.
-func serveDrain(config, profile string) error {
-	cfg, err := server.Load(config, os.Environ())
+func (r *role) serveDrain() error {
+	cfg, err := server.Load(r.Config, os.Environ())
 	if err != nil {
 		return err
 	}
-	srv, err := server.New(cfg, &server.Options{Handler: echostr.NewRouter(), Logger: logger(), TokenFile: server.TokenFile(cfg, config), Version: "bench"})
+	srv, err := server.New(cfg, &server.Options{Handler: echostr.NewRouter(), Logger: logger(), TokenFile: server.TokenFile(cfg, r.Config), Version: "bench"})
 	if err != nil {
 		return err
 	}
-	fmt.Println(srv.Addr())
+	fmt.Fprintln(control, srv.Addr())
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	endProfile := func() {}
 	go func() {
 		defer stop()
 		for in := bufio.NewScanner(os.Stdin); in.Scan(); {
-			if end, err := startProfile(drainServer, profile); err != nil {
+			if end, err := r.startProfile(); err != nil {
 				log.Print(err)
 			} else {
 				endProfile = end
@@ -525,13 +414,4 @@ func serveDrain(config, profile string) error {
 		endProfile()
 	}()
 	return srv.Run(ctx)
-}
-
-// loadAverage is what else the machine does.
-func loadAverage() string {
-	b, err := os.ReadFile("/proc/loadavg")
-	if err != nil {
-		return "unknown"
-	}
-	return string(bytes.Fields(b)[0])
 }

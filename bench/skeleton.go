@@ -42,7 +42,7 @@ func (s *skeleton) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), time.Minute)
 		go func() {
 			defer cancel()
-			if bytes.Contains(body, []byte("<park>")) {
+			if bytes.Contains(body, []byte(waitText)) {
 				<-ctx.Done()
 			}
 			done <- []byte("success")
