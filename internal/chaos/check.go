@@ -32,8 +32,9 @@ const (
 	leaseLeast   = 9 * time.Second
 	leaseGivenUp = 4 * time.Second
 	// renewTime is how long after it reaches the store again a process may go on under a lease that it then gives up:
-	// a call that has hung fails after 2 s, and the next one follows half a second later.
-	renewTime = 3 * time.Second
+	// a call that has hung fails after 2 s, and the next one follows half a second later; and so it goes once more while
+	// the server recovers.
+	renewTime = 5 * time.Second
 )
 
 // What a process may have more of after work than before, idle both times: I12. The
@@ -417,11 +418,13 @@ func (c *checker) leaseLost(before, again Mark) bool {
 // answers holds I4, and the part of I6 that is about what was answered.
 func (c *checker) answers(m *Message) {
 	var first *Push
-	late := false // the ways of a late answer may have it
+	late := false   // the ways of a late answer may have it
+	failed := false // a push after the first one that had the reply: then it is known that this one did not take it
 	for i := range m.Pushes {
 		p := &m.Pushes[i]
 		late = late || p.Took >= lateAfter // also if that was not heard
 		if !p.Acked() || p.Problem != "" {
+			failed = failed || first != nil
 			continue
 		}
 		c.counts.SlowestMS = max(c.counts.SlowestMS, p.Took.Milliseconds())
@@ -431,7 +434,7 @@ func (c *checker) answers(m *Message) {
 			young := p.End().Sub(m.Pushes[0].Start) < replayAfter
 			// Who may send by the API has that bring what no push is known to have brought.
 			other := row != nil && !row.pushed()
-			if first != nil && young && !(other && p.End().Sub(first.End()) > assumeAfter) {
+			if first != nil && young && !(other && (failed || p.End().Sub(first.End()) > assumeAfter)) {
 				c.bad("I4", m, "a push got a reply, and a later one none")
 			} else if young && !late && row != nil && row.pushed() {
 				c.bad("I4", m, "a push got success after %v, and the store has a reply", p.Took.Round(time.Millisecond))

@@ -300,6 +300,12 @@ func TestCheckRelaxes(t *testing.T) {
 			e.Rows[0].Delivery = "sent"
 			e.APICalls = append(e.APICalls, APICall{Account: "plain-hold", User: "oUser0", Text: e.Rows[0].Reply, At: after(16 * time.Second), Sent: true})
 		},
+		"sent by the API as well, since the push after the death did not take it": func(e *Evidence) {
+			e.Rows[0].Delivery = "sent"
+			p := &e.Messages[0].Pushes
+			*p = append(*p, Push{Start: after(3 * time.Second), Took: 5 * time.Second, Failure: "cut", Repeat: true}, Push{Start: after(8 * time.Second), Took: 9 * time.Millisecond, Status: 200, Repeat: true})
+			e.APICalls = append(e.APICalls, APICall{Account: "plain-hold", User: "oUser0", Text: e.Rows[0].Reply, At: after(8500 * time.Millisecond), Sent: true})
+		},
 		"nobody knows whether it was sent, and it was not": func(e *Evidence) { e.Rows[2].Delivery, e.APICalls = "assumed", nil },
 		"kept for the user": func(e *Evidence) { e.Rows[2].Delivery, e.APICalls = "ticket", nil },
 		"given up for a reason": func(e *Evidence) {
@@ -350,7 +356,7 @@ func TestCheckLease(t *testing.T) {
 		{name: "the same one, begun before it could renew", cut: Cut{PID: 1, From: after(began - 5*time.Second), To: after(began - time.Second)}, again: time.Second, by: 1, end: time.Second / 2, reply: 2},
 		{name: "too soon", cut: Cut{PID: 1, From: after(began), To: after(time.Minute)}, again: 6 * time.Second, by: 2, reply: 2, want: "was alive"},
 		{name: "too soon for the same one", cut: Cut{PID: 1, From: after(began), To: after(began + 2*time.Second)}, again: 3 * time.Second, by: 1, reply: 2, want: "twice in one process"},
-		{name: "it was over before", cut: Cut{PID: 1, From: after(0), To: after(began - 4*time.Second)}, again: 15 * time.Second, by: 2, reply: 2, want: "was alive"},
+		{name: "it was over before", cut: Cut{PID: 1, From: after(0), To: after(began - 6*time.Second)}, again: 15 * time.Second, by: 2, reply: 2, want: "was alive"},
 		{name: "that of another process", cut: Cut{PID: 2, From: after(began), To: after(time.Minute)}, again: 15 * time.Second, by: 2, reply: 2, want: "was alive"},
 		{name: "it ran on", cut: Cut{PID: 1, From: after(began), To: after(time.Minute)}, again: 15 * time.Second, by: 2, end: 16 * time.Second, reply: 2, want: "had begun"},
 		{name: "the result of the one that was given up", cut: Cut{PID: 1, From: after(began), To: after(time.Minute)}, again: 15 * time.Second, by: 2, end: 10 * time.Second, reply: 1, want: "attempt 2 had been started"},

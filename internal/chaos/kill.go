@@ -174,21 +174,22 @@ func (r *run) fetchAll(ctx context.Context, database string, w *wechat, all ...*
 		return nil
 	}
 	r.api.sick.Store(&faults{refuse: apiFaults.refuse})
-	const rounds = 3
+	const rounds = 10 // a user gets one answer in each, and may have asked often while the server was down
 	for round := 1; ; round++ {
 		rows, err := r.settledRows(ctx, database)
 		if err != nil {
 			return err
 		}
-		kept := w.fetchKept(rows, round)
-		r.say("%d answers are kept for their users", kept)
+		kept := w.kept(rows)
+		r.say("%d answers are kept for their users", len(kept))
 		switch {
-		case kept == 0:
+		case len(kept) == 0:
 			return nil
 		case round > rounds:
-			r.broke("%d answers are kept for users who have asked for them %d times", kept, rounds)
+			r.broke("%d answers are kept for users who have asked for them %d times", len(kept), rounds)
 			return nil
 		}
+		w.fetchKept(kept, round)
 		if err := w.settle(settleTime); err != nil {
 			return err
 		}

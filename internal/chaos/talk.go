@@ -98,22 +98,36 @@ func (t *talk) fetch(all ...simulator.Message) {
 	group.Wait()
 }
 
-// fetchKept has each user to whom an answer is kept come once more, one after the other: by its code if he was told
-// that, else with a question that it comes ahead of. It returns how many answers those are.
-func (w *wechat) fetchKept(rows []Row, round int) (kept int) {
-	visited := make(map[string]bool)
+// kept are the rows of the answers that are kept for their users.
+func (w *wechat) kept(rows []Row) (kept []*Row) {
 	for i := range rows {
 		r := &rows[i]
-		at := slices.IndexFunc(w.pushers, func(p pusher) bool { return p.account.name == r.Account })
-		if r.Delivery != "ticket" || at < 0 || r.State != "answered" && (r.State != "failed" || w.pushers[at].account.fallback == "") {
-			continue // there is nothing to read
+		p := w.pusherOf(r)
+		if r.Delivery == "ticket" && p != nil && (r.State == "answered" || r.State == "failed" && p.account.fallback != "") {
+			kept = append(kept, r)
 		}
-		kept++
+	}
+	return kept
+}
+
+func (w *wechat) pusherOf(r *Row) *pusher {
+	at := slices.IndexFunc(w.pushers, func(p pusher) bool { return p.account.name == r.Account })
+	if at < 0 {
+		return nil
+	}
+	return &w.pushers[at]
+}
+
+// fetchKept has each user to whom an answer is kept come once more, one after the other: by its code if he was told
+// that, else with a question that it comes ahead of.
+func (w *wechat) fetchKept(kept []*Row, round int) {
+	visited := make(map[string]bool)
+	for _, r := range kept {
 		if visited[r.User] {
 			continue
 		}
 		visited[r.User] = true
-		t := &talk{w: w, p: w.pushers[at], user: r.User, mark: w.newMark()}
+		t := &talk{w: w, p: *w.pusherOf(r), user: r.User, mark: w.newMark()}
 		told := r.Placeholder != "" || round > 1
 		w.under.Add(1)
 		w.group.Go(func() {
@@ -128,7 +142,6 @@ func (w *wechat) fetchKept(rows []Row, round int) (kept int) {
 			time.Sleep(200 * time.Millisecond)
 		}
 	}
-	return kept
 }
 
 func (t *talk) next() string {
