@@ -346,13 +346,17 @@ func (c *loadCommand) conclude(w io.Writer, l *load.Ledger) {
 		fmt.Fprintln(w, "It was ended early (提前结束).")
 	}
 	if l.StartedLate > 0 {
-		fmt.Fprintf(w, "The load itself fell behind: %s messages began more than 50 ms after they were due. Part of the latencies is not the server's: give this machine less to do, or lower --rate (压测端自己跟不上).\n", thousands(l.StartedLate))
+		fmt.Fprintf(w, "The load itself fell behind: %s of %s messages began more than 50 ms after they were due. Part of the latencies, and of what was cut, may not be the server's: give this machine less to do, or lower --rate (压测端自己跟不上).\n", thousands(l.StartedLate), thousands(l.Messages))
 	}
 	if l.OwnFailures > 0 {
-		fmt.Fprintf(w, "%s pushes failed for want of ports or files on this side, and not by the server: raise `ulimit -n`, or lower --rate (本机端口或文件数用尽).\n", thousands(l.OwnFailures))
+		fmt.Fprintf(w, "Of the pushes %s failed for want of ports or files on this side, and not by the server: raise `ulimit -n`, or lower --rate (本机端口或文件数用尽).\n", thousands(l.OwnFailures))
 	}
 	if l.OK() {
-		fmt.Fprintln(w, "all is well: no message was lost, and every answer was valid (没有丢失，没有无效回复)")
+		far := ""
+		if l.Stopped > 0 || !l.Complete {
+			far = "as far as it went, "
+		}
+		fmt.Fprintln(w, far+"all is well: no message was lost, and every answer was valid (没有丢失，没有无效回复)")
 		return
 	}
 	names := make([]string, 0, len(l.Problems))
@@ -369,7 +373,7 @@ func (c *loadCommand) conclude(w io.Writer, l *load.Ledger) {
 		p := l.Problems[name]
 		fmt.Fprintf(w, "%s ×%s: %s\n", name, thousands(p.Count), oneLine(p.Why, 300))
 	}
-	fmt.Fprintf(w, "not well: %s messages were lost, and %s answers were invalid (有消息丢失或回复无效)\n", thousands(l.Lost), thousands(l.Invalid))
+	fmt.Fprintf(w, "not well: lost messages: %s, invalid answers: %s (有消息丢失或回复无效)\n", thousands(l.Lost), thousands(l.Invalid))
 }
 
 // byPush says with which push messages ended.

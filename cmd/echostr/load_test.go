@@ -201,6 +201,14 @@ func TestLoadUsage(t *testing.T) {
 			t.Errorf("%s: %+v", test.args, got)
 		}
 	}
+	// A verified server that is not told otherwise sends late answers to WeChat itself.
+	file := write(t, "echostr.yaml", strings.Replace(modesYAML(", bot: demo, verified: true, app_secret: 0f1e2d3c4b5a69788796a5b4c3d2e1f0"), "127.0.0.1:0", "127.0.0.1:1", 1))
+	for mix, warned := range map[string]bool{"slow=1": true, "text=1": false} {
+		got := execute(t, "", "load", "-c", file, "--account=plain", "--mix", mix)
+		if got.code != exitFailed || strings.Contains(got.err, "warning: answers to slow questions go to WeChat's own API") != warned || !strings.Contains(got.err, "start the server") {
+			t.Errorf("%s: %+v", mix, got)
+		}
+	}
 	if got := execute(t, "", "load", "http://127.0.0.1:1/", "--token=T0ken"); got.code != exitFailed || !strings.Contains(got.err, "start the server") {
 		t.Errorf("nobody listens: %+v", got)
 	}
@@ -250,7 +258,7 @@ func TestE2ELoadEnded(t *testing.T) {
 			break
 		}
 	}
-	if code := p.terminate(t); code != 0 || !strings.Contains(p.String(), "ended early") || !strings.Contains(p.String(), "all is well") {
+	if code := p.terminate(t); code != 0 || !strings.Contains(p.String(), "ended early") || !strings.Contains(p.String(), "as far as it went, all is well") {
 		t.Errorf("exit code %d", code)
 	}
 }
