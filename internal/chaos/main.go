@@ -37,7 +37,7 @@ var scenarios = []*scenario{
 			return func(ctx context.Context, r *run) error { return killLoop(ctx, r, o) },
 				func() map[string]any { return map[string]any{"kills": o.Kills, "fast": o.Fast} }
 		},
-		short:   [][]string{{"-fast", "-rate", "300", "-kills", "15"}, {"-kills", "10", "-rate", "60"}},
+		short:   [][]string{{"-fast", "-rate", "200", "-kills", "15"}, {"-kills", "8", "-rate", "40"}},
 		full:    [][]string{{"-fast", "-rate", "500", "-kills", "100"}, {"-kills", "20", "-rate", "60", "-untimed"}},
 		nightly: [][]string{{"-fast", "-rate", "500", "-kills", "1000"}, {"-kills", "200"}},
 	},
@@ -51,7 +51,7 @@ var scenarios = []*scenario{
 			return func(ctx context.Context, r *run) error { return powerCut(ctx, r, o) },
 				func() map[string]any { return map[string]any{"cuts": o.Cuts, "control": o.Control} }
 		},
-		short:   [][]string{{"-cuts", "20"}, {"-control", "-cuts", "5"}},
+		short:   [][]string{{"-cuts", "15", "-rate", "250"}, {"-control", "-cuts", "5", "-rate", "250"}},
 		full:    [][]string{{"-cuts", "100"}, {"-control", "-cuts", "10"}},
 		nightly: [][]string{{"-cuts", "1000"}, {"-control", "-cuts", "20"}},
 	},
@@ -64,7 +64,7 @@ var scenarios = []*scenario{
 			return func(ctx context.Context, r *run) error { return diskFull(ctx, r, o) },
 				func() map[string]any { return map[string]any{"size_mib": o.SizeMiB, "for": o.For.String()} }
 		},
-		short:   [][]string{{"-for", "5s"}},
+		short:   [][]string{{"-for", "5s", "-rate", "60"}},
 		full:    [][]string{{"-for", "10s"}},
 		nightly: [][]string{{"-for", "60s", "-rate", "30"}},
 	},
@@ -89,7 +89,7 @@ var scenarios = []*scenario{
 			return func(ctx context.Context, r *run) error { return failSync(ctx, r, o) },
 				func() map[string]any { return map[string]any{"max": o.Max} }
 		},
-		short:   [][]string{{"-max", "8"}},
+		short:   [][]string{{"-max", "8", "-rate", "100"}},
 		full:    [][]string{{"-max", "20"}},
 		nightly: [][]string{{"-max", "60"}},
 	},

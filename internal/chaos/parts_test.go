@@ -198,7 +198,7 @@ func TestAllFlags(t *testing.T) {
 func TestList(t *testing.T) {
 	t.Parallel()
 	for suite, want := range map[string]string{
-		"-short": "wxchaos failsync -max 8 -untimed -seed 7\n", "-full": "wxchaos failsync -max 20 -seed 7\n", "-nightly": "wxchaos sweep -untimed -seed 7\n",
+		"-short": "wxchaos failsync -max 8 -rate 100 -untimed -seed 7\n", "-full": "wxchaos failsync -max 20 -seed 7\n", "-nightly": "wxchaos sweep -untimed -seed 7\n",
 	} {
 		var out, log bytes.Buffer
 		if code := Main([]string{"all", suite, "-seed", "7", "-list"}, &out, &log); code != 0 || !strings.Contains(out.String(), want) {
