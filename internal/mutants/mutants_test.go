@@ -83,26 +83,26 @@ func TestDocuments(t *testing.T) {
 		}
 		return string(text)
 	}
-	if !strings.Contains(read("reliability.md"), "\n\n"+catalogue(all)+"\n") {
-		t.Error("docs/reliability.md has another table: put there what go run ./internal/mutants -list prints")
+	if !strings.Contains(read("proof.md"), "\n\n"+catalogue(all)+"\n") {
+		t.Error("docs/proof.md has another table: put there what go run ./internal/mutants -list prints")
 	}
 	var want, got []string
 	for _, m := range all {
 		want = append(want, m.Name+" "+m.foundBy())
 	}
-	for line := range strings.Lines(read("reliability.zh-CN.md")) {
+	for line := range strings.Lines(read("proof.zh-CN.md")) {
 		cells := strings.Split(strings.TrimSpace(line), " | ")
 		name, title, _ := strings.Cut(strings.TrimPrefix(cells[0], "| "), " ")
 		if len(cells) != 3 || !mutantName.MatchString(name) {
 			continue
 		}
 		if title == "" || cells[1] == "" {
-			t.Errorf("docs/reliability.zh-CN.md does not say what %s is", name)
+			t.Errorf("docs/proof.zh-CN.md does not say what %s is", name)
 		}
 		got = append(got, name+" "+strings.NewReplacer(" 或 ", " or ", "：", ": ", "；", "; ", " |", "").Replace(cells[2]))
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("the table of docs/reliability.zh-CN.md (-want +got)\n%s", diff)
+		t.Errorf("the table of docs/proof.zh-CN.md (-want +got)\n%s", diff)
 	}
 }
 
