@@ -104,7 +104,7 @@ var scenarios = []*scenario{
 			return func(ctx context.Context, r *run) error { return sweep(ctx, r, o) },
 				func() map[string]any { return map[string]any{"calls": o.Calls, "step": o.Step, "max": o.Max} }
 		},
-		short:   [][]string{{"-calls", "fsync,open,connect", "-step", "24"}},
+		short:   [][]string{{"-calls", "fsync,connect", "-step", "8"}},
 		full:    [][]string{{"-step", "24", "-untimed"}},
 		nightly: [][]string{{"-untimed"}},
 	},

@@ -227,7 +227,7 @@ func (t *trial) run(ctx context.Context, of *run) {
 }
 
 // sweepMix has something of everything, and many late answers, which come while the bot drains.
-var sweepMix = mix{late: 0.12, slow: 0.1, slowFrom: 50 * time.Millisecond, slowTo: 400 * time.Millisecond, pairs: 0.1, silent: 0.05, fail: 0.05, panics: 0.02, forged: 0.02, repeat: 0.05}
+var sweepMix = mix{late: 0.25, slow: 0.1, slowFrom: 50 * time.Millisecond, slowTo: 400 * time.Millisecond, pairs: 0.1, silent: 0.05, fail: 0.05, panics: 0.02, forged: 0.02, repeat: 0.05}
 
 // startsIn is how long the bot may take to start beside many others, with calls that take longer.
 const startsIn = 60 * time.Second
