@@ -149,10 +149,11 @@ func (t *step) undelivered(given store.Outcome, number int) {
 			return // another one may
 		}
 	}
-	if number >= t.p.LastPush {
+	if number >= t.p.LastPush && !t.anotherMayHave() {
 		t.pushesFailed()
 		return
 	}
+	// WeChat's next push may carry it. Or a process that was cut off from the store may still say that an earlier one has.
 	t.Row.Due = t.ev.Now.Add(t.p.AssumeAfter)
 	t.touch()
 }
@@ -160,13 +161,19 @@ func (t *step) undelivered(given store.Outcome, number int) {
 // pushesFailed takes the next way, since the push that had the reply last did not take it. If another one
 // may have, of which a process has not told before it died, the user may get it twice.
 func (t *step) pushesFailed() {
-	owner := t.Row.Owner
+	ambiguous := t.anotherMayHave()
 	t.nextWay(ReasonNoPush)
-	if owner != t.ev.Self || slices.ContainsFunc(t.Row.Pushes, func(p store.Push) bool {
-		return p.Got == store.GotReply || p.Got == store.Open && p.Number <= t.Row.OfferedTo
-	}) {
+	if ambiguous {
 		t.do(Effect{Do: NoteAmbiguous})
 	}
+}
+
+// anotherMayHave reports whether nobody has said how another push has ended that was given the reply, perhaps by
+// another process.
+func (t *step) anotherMayHave() bool {
+	return t.Row.Owner != t.ev.Self || slices.ContainsFunc(t.Row.Pushes, func(p store.Push) bool {
+		return p.Got == store.GotReply || p.Got == store.Open && p.Number <= t.Row.OfferedTo
+	})
 }
 
 // nextWay gives the reply to the outbox or, for an account without one, to the user to fetch.
