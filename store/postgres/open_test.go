@@ -16,6 +16,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/echostr/echostr/internal/pgtest"
 	"github.com/echostr/echostr/store"
@@ -221,6 +222,69 @@ func TestOpenUnreachable(t *testing.T) {
 	if _, err := postgres.OpenReader(t.Context(), dsn); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("OpenReader: %v; want ErrUnavailable", err)
 	}
+}
+
+// What the driver says of each attempt to connect is said once, without what stands in the configuration, and every
+// error says what to do.
+func TestConnectErrors(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody := l.Addr().String()
+	l.Close()
+	for _, test := range []struct{ name, dsn, want string }{
+		{"nobody listens", "postgres://u:p@" + nobody + "/name", "store: unavailable: the database server cannot be reached (" + nobody + ": connect: connection refused): see whether it runs, and whether its address is right"},
+		{"a password", "postgres://u:p@" + serverThatSays(t, "28P01", "wrong password") + "/name", "store: the database server refuses the user or the password (ADDRESS: FATAL: wrong password (SQLSTATE 28P01)): correct them in the address, or give the password as PGPASSWORD"},
+		{"no room", "postgres://u:p@" + serverThatSays(t, "53300", "too many clients") + "/name", "store: unavailable: the database server has no connection left (ADDRESS: FATAL: too many clients (SQLSTATE 53300)): raise its max_connections, or give each node fewer with pool_max_conns in the address"},
+		{"going down", "postgres://u:p@" + serverThatSays(t, "57P03", "shutting down") + "/name", "store: unavailable: the database server is starting or stopping (ADDRESS: FATAL: shutting down (SQLSTATE 57P03)): if that takes long, look into its log"},
+		{"no TLS", "postgres://u:p@" + serverThatSays(t, "57P03", "shutting down") + "/name?sslmode=require", "store: unavailable: the database server has no TLS, which sslmode in the address demands (ADDRESS: server refused TLS connection): set ssl = on there, or write sslmode=disable if nobody else can read on the way"},
+		{
+			"two servers", "postgres://u:p@" + serverThatSays(t, "57P03", "shutting down") + "," + nobody + "/name",
+			"store: unavailable: the database server is starting or stopping (ADDRESS: FATAL: shutting down (SQLSTATE 57P03); " + nobody + ": connect: connection refused): if that takes long, look into its log",
+		},
+	} {
+		_, err := postgres.Open(t.Context(), postgres.Config{DSN: test.dsn, Logger: quiet})
+		address, _, _ := strings.Cut(test.dsn[len("postgres://u:p@"):], "/")
+		address, _, _ = strings.Cut(address, ",")
+		if want := strings.ReplaceAll(test.want, "ADDRESS", address); err == nil || err.Error() != want {
+			t.Errorf("%s:\n %v\nwant\n %s", test.name, err, want)
+		}
+	}
+}
+
+// serverThatSays is a database server that has no TLS and refuses every connection.
+func serverThatSays(t *testing.T, code, text string) (address string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			server := pgproto3.NewBackend(conn, conn)
+			for {
+				msg, err := server.ReceiveStartupMessage()
+				if err != nil {
+					break
+				}
+				if _, is := msg.(*pgproto3.SSLRequest); is {
+					conn.Write([]byte("N"))
+					continue
+				}
+				server.Send(&pgproto3.ErrorResponse{Severity: "FATAL", Code: code, Message: text})
+				server.Flush()
+				break
+			}
+			conn.Close()
+		}
+	}()
+	return l.Addr().String()
 }
 
 // A database that a newer version has added to is used, as long as it does not say that it needs that version:
