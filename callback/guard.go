@@ -15,6 +15,7 @@ import (
 // retried, and [Server] acknowledges nothing. R-TIME-ACK
 type guard struct {
 	store.Store
+	shared bool        // a lease is a row of it, so that to renew one is a write, too
 	broke  func(error) // told once
 	broken atomic.Pointer[error]
 	failed atomic.Pointer[failure] // the last write, if it found the store down or full
@@ -27,7 +28,7 @@ type failure struct {
 }
 
 // failureMemory is how long a failed write says that the next one fails too. Without
-// traffic there is none to say that the store is back.
+// traffic there may be none to say that the store is back.
 const failureMemory = 10 * time.Second
 
 // accepts returns what speaks against the store's taking another turn, or nil.
@@ -49,6 +50,16 @@ func (g *guard) wrote(ops []store.Op, err error, claim bool) {
 		g.failed.Store(&failure{err, time.Now()})
 	case err == nil && last != nil && (claim || !errors.Is(last.err, store.ErrFull)):
 		g.failed.CompareAndSwap(last, nil)
+	}
+}
+
+// writes reports whether the last write did not find the store down or full.
+func (g *guard) writes() bool { return g.failed.Load() == nil }
+
+// leased notes that a lease was written, if that is so: without traffic nothing else shows that the store is back.
+func (g *guard) leased(err error) {
+	if err == nil && g.shared {
+		g.wrote(nil, nil, false)
 	}
 }
 
@@ -77,6 +88,7 @@ func (g *guard) see(err error) error {
 func (g *guard) Join(ctx context.Context, id string) (n store.Node, err error) {
 	if err = g.err(); err == nil {
 		n, err = g.Store.Join(ctx, id)
+		g.leased(err)
 	}
 	return n, g.see(err)
 }
@@ -84,6 +96,7 @@ func (g *guard) Join(ctx context.Context, id string) (n store.Node, err error) {
 func (g *guard) Renew(ctx context.Context, n store.Node) (err error) {
 	if err = g.err(); err == nil {
 		err = g.Store.Renew(ctx, n)
+		g.leased(err)
 	}
 	return g.see(err)
 }

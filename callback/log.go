@@ -17,6 +17,7 @@ const (
 	keyBytes   = "bytes"
 	keyDetail  = "detail"
 	keyError   = "error"
+	keyOutage  = "outage"
 	keyEvent   = "event"
 	keyHint    = "hint"
 	keyMsgType = "msg_type"

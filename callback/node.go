@@ -34,7 +34,9 @@ type membership struct {
 	departed map[store.Node]bool // those that were found dead, and confirmed
 
 	mu      sync.Mutex
-	trouble time.Time // when the store's failing was last logged
+	trouble time.Time // when the store last failed
+	logged  time.Time // when that was last logged
+	outage  time.Time // when what was logged began; zero: the store is back
 }
 
 func (m *membership) self() store.Node { return *m.node.Load() }
@@ -159,6 +161,9 @@ func (m *membership) renew() {
 		if err == nil {
 			fence.Reset(time.Until(began.Add(fenceAfter)))
 			next.Reset(store.Lease / 3)
+			if !m.recovered() {
+				next.Reset(calm)
+			}
 		}
 	}
 }
@@ -187,7 +192,8 @@ func (m *membership) rejoin(lost store.Node) error {
 	for _, f := range m.s.flights.all() {
 		f.post(turn.Event{Kind: turn.OwnerLost, Lost: lost})
 	}
-	m.s.cfg.Logger.Error("the node had lost its lease on the store and has joined again; its handlers were cancelled", slog.String(keyNode, n.ID))
+	m.s.cfg.Logger.Warn("the store, or this process, stood still for so long that the node's lease on the store ran out; it has a new one, handlers that were running start again (with once: true they end as interrupted), and no accepted message is lost",
+		slog.String(keyNode, n.ID))
 	return nil
 }
 
@@ -336,12 +342,34 @@ func (m *membership) troubled(err error) {
 		return
 	}
 	m.mu.Lock()
-	quiet := time.Since(m.trouble) < time.Minute
+	m.trouble = time.Now()
+	quiet := time.Since(m.logged) < time.Minute
 	if !quiet {
-		m.trouble = time.Now()
+		if m.logged = m.trouble; m.outage.IsZero() {
+			m.outage = m.trouble
+		}
 	}
 	m.mu.Unlock()
 	if !quiet {
 		m.s.cfg.Logger.Error("the store fails; pushes are held and nothing is acknowledged until it is back", slog.Any(keyError, err))
 	}
+}
+
+// calm is how long no call of the store has to fail before it is said to be back.
+const calm = store.Lease / 15
+
+// recovered logs that the store is back, if its failing was logged. It reports false if that is to be asked again
+// soon. A renewal that works says too little, since a store may answer and have no room.
+func (m *membership) recovered() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case m.outage.IsZero():
+		return true
+	case time.Since(m.trouble) < calm, !m.s.guard.writes():
+		return false
+	}
+	m.s.cfg.Logger.Info("the store is back; pushes are accepted again", slog.Duration(keyOutage, m.trouble.Sub(m.outage).Round(time.Millisecond)))
+	m.outage = time.Time{}
+	return true
 }

@@ -135,7 +135,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("callback: read what belongs to the store as a whole: %w", err)
 	}
 	s.keyer, s.notBefore, s.shared = store.NewKeyer(inst.Salt), inst.NotBefore, inst.Shared
-	s.guard.Store, s.guard.broke = cfg.Store, s.broke
+	s.guard.Store, s.guard.shared, s.guard.broke = cfg.Store, s.shared, s.broke
 	s.cfg.Store = &s.guard
 	s.ctx, s.stop = context.WithCancelCause(context.Background())
 	s.storeCtx = context.WithoutCancel(s.ctx)
