@@ -74,7 +74,7 @@ func (s *Store) Plans(ctx context.Context) (map[string]string, error) {
 		"owners":        {selectOwners, nil},
 		"erase":         {eraseTurns, []any{key, []byte("o")}},
 		"theirs":        {selectTheirs, []any{[]byte("o"), []byte("a"), key[0]}},
-		"expire":        {expireTurns, []any{int64(0), int64(1), chunk, int64(1), int64(1)}},
+		"expire":        {expireTurns, expireArgs(0, now, now)},
 	} {
 		prepared := pgx.Identifier{name}.Sanitize()
 		if _, err := conn.Exec(ctx, "PREPARE "+prepared+" AS "+q.text); err != nil {
@@ -95,6 +95,18 @@ func (s *Store) Plans(ctx context.Context) (map[string]string, error) {
 		plans[name] = strings.Join(lines, "\n")
 	}
 	return plans, nil
+}
+
+// Stretch is stretch.
+const Stretch = stretch
+
+// ExplainExpire has the first statement of an Expire carried out, and says how.
+func (s *Store) ExplainExpire(ctx context.Context, bodies, rows time.Time) ([]string, error) {
+	lines, err := s.pool.Query(ctx, "EXPLAIN ANALYZE "+expireTurns, expireArgs(0, bodies, rows)...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(lines, pgx.RowTo[string])
 }
 
 // OpenError is openError.

@@ -108,10 +108,19 @@ func (s *Store) settle(ctx context.Context) error {
 	return nil
 }
 
-// expireTurns expires some turns that were received at a moment or later: it removes those received
-// before $4, and the content of the others. What is due stays, unless that was before $5. Rows that somebody else has locked are left for the next time.
-const expireTurns = `WITH old AS MATERIALIZED (
-		SELECT ctid AS at, received_at FROM turn WHERE received_at >= $1 AND received_at < $2 AND state > 1 AND (due = 0 OR due < $5)
+// stretch is how many turns a statement looks through that expires some of them. Those without content that are
+// kept to know their keys may be millions.
+const stretch = 10_000
+
+// expireTurns expires some of the next turns that were received at a moment or later: it removes those received
+// before $4, and the content of the others. What is due stays, unless that was before $5. Rows that somebody else has
+// locked are left for the next time. It answers with how many it has found and removed, when the last of them was
+// received, and how far it has looked, NULL if to the end.
+const expireTurns = `WITH edge AS MATERIALIZED (
+		SELECT received_at AS at FROM turn WHERE received_at >= $1 AND received_at < $2 ORDER BY received_at OFFSET $6 LIMIT 1
+	), old AS MATERIALIZED (
+		SELECT ctid AS at, received_at FROM turn WHERE received_at >= $1 AND received_at < $2 AND received_at <= coalesce((SELECT at FROM edge), $2)
+			AND state > 1 AND (due = 0 OR due < $5)
 			AND (received_at < $4 OR openid <> '' OR original_id <> '' OR body IS NOT NULL OR reply IS NOT NULL OR reason <> '' OR placeholder IS NOT NULL)
 		ORDER BY received_at LIMIT $3 FOR UPDATE SKIP LOCKED
 	), gone AS (
@@ -120,21 +129,33 @@ const expireTurns = `WITH old AS MATERIALIZED (
 		UPDATE turn SET version = version + 1, openid = '', original_id = '', body = NULL, reply = NULL, reason = '', placeholder = NULL, due = 0
 		FROM old WHERE turn.ctid = old.at AND old.received_at >= $4 RETURNING 1
 	)
-	SELECT (SELECT count(*) FROM old), (SELECT count(*) FROM gone), coalesce((SELECT max(received_at) FROM old), 0)`
+	SELECT (SELECT count(*) FROM old), (SELECT count(*) FROM gone), coalesce((SELECT max(received_at) FROM old), 0), (SELECT at FROM edge)`
 
 // Expire implements [store.Store].
 func (s *Store) Expire(ctx context.Context, bodies, rows time.Time) (removed int, err error) {
 	for after := int64(math.MinInt64); ; {
 		var found, gone int
 		var last int64
+		var edge *int64
 		err := s.call(ctx, false, func(ctx context.Context) error {
-			return s.pool.QueryRow(ctx, expireTurns, after, max(millis(bodies), millis(rows)), chunk, millis(rows), millis(bodies)).Scan(&found, &gone, &last)
+			return s.pool.QueryRow(ctx, expireTurns, expireArgs(after, bodies, rows)...).Scan(&found, &gone, &last, &edge)
 		})
-		if removed += gone; err != nil || found < chunk {
+		removed += gone
+		switch {
+		case err != nil:
 			return removed, err
+		case found == chunk:
+			after = last // what has changed does not come again
+		case edge != nil:
+			after = *edge + 1
+		default:
+			return removed, nil
 		}
-		after = last // what has changed does not come again
 	}
+}
+
+func expireArgs(after int64, bodies, rows time.Time) []any {
+	return []any{after, max(millis(bodies), millis(rows)), chunk, millis(rows), millis(bodies), stretch}
 }
 
 // Tidy takes what was erased or has expired out of the tables, and lets its place be used again. Of

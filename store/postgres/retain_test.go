@@ -47,6 +47,45 @@ func TestManyTurns(t *testing.T) {
 	}
 }
 
+// With retention.bodies below 7 days all messages of some days stand without content before those that are to lose
+// theirs. No statement reads them all: with 3,000,000 it took longer than a call may.
+func TestExpireBehindManyTurns(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.DSN(t)
+	s := open(t, postgres.Config{DSN: dsn})
+	now := time.Now()
+	const many = 2*postgres.Stretch + 100
+	exec(t, dsn, fmt.Sprintf(`INSERT INTO turn (id, version, key, account, openid, original_id, msg_type, event, create_time, received_at, seen, state, pure, attempt, owner, epoch, finished_at, reason, delivery, offered_to, due, code)
+		SELECT nextval('turn_id'), 1, decode(lpad(to_hex(n), 40, '0'), 'hex'), 'demo', '', '', 'text', '', 1, %d + n / 2, 1, 3, false, 1, '', 0, 0, '', 0, 0, 0, '' FROM generate_series(1, %d) AS n`,
+		now.Add(-time.Hour).UnixMilli(), many))
+	owner := join(t, s, "node")
+	last := sample(1, now, owner)
+	last.OpenID, last.State = "o-ming", store.Silent
+	last = claim(t, s, last)[0]
+	plan, err := s.ExplainExpire(t.Context(), now.Add(time.Hour), now.Add(-2*time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range plan {
+		var removed int
+		if _, n, _ := strings.Cut(line, "Rows Removed by Filter: "); n != "" {
+			fmt.Sscan(n, &removed)
+		}
+		if removed > postgres.Stretch+10 {
+			t.Errorf("a statement reads %d turns in vain:\n%s", removed, strings.Join(plan, "\n"))
+		}
+	}
+	if n, err := s.Expire(t.Context(), now.Add(time.Hour), now.Add(-2*time.Hour)); n != 0 || err != nil {
+		t.Errorf("%d rows were removed, %v", n, err)
+	}
+	if row := get(t, s, last.Key); row.Body != "" || row.OpenID != "" {
+		t.Errorf("the content has not expired: %+v", row)
+	}
+	if n, err := s.Expire(t.Context(), now.Add(time.Hour), now.Add(time.Hour)); n != many+1 || err != nil {
+		t.Errorf("%d rows were removed, %v; want %d", n, err, many+1)
+	}
+}
+
 // A turn that another node was writing when the erasure came is erased, too, if it was accepted before.
 func TestEraseWaitsForWrites(t *testing.T) {
 	t.Parallel()
