@@ -259,15 +259,16 @@ func cause(err error) string {
 	return "input error"
 }
 
-func readSecret(path string) ([]byte, error) {
-	data, _, err := readLimited(path, 4<<10)
-	return data, err
+// readSecret also reports whether every user of the machine may read the file.
+func readSecret(path string) (data []byte, open bool, err error) {
+	data, mode, err := readLimited(path, 4<<10)
+	return data, runtime.GOOS != "windows" && mode.Perm()&0o007 != 0, err
 }
 
 // loader is one run of Load.
 type loader struct {
 	now  time.Time
-	read func(path string) ([]byte, error)
+	read func(path string) (data []byte, open bool, err error)
 	open bool // others may read the file
 
 	cfg         *Config
@@ -305,7 +306,13 @@ func (l *loader) failure() Errors { return l.errs.merge(l.cfg.Warnings) }
 
 // holdsSecrets reports whether a secret stands in the file itself.
 func (c *Config) holdsSecrets() bool {
+	if c.at["store"].line > 0 && c.Store.hasPassword() {
+		return true
+	}
 	for i := range c.Accounts {
+		if c.at[accountPath(i, "store")].line > 0 && c.Accounts[i].Store.hasPassword() {
+			return true
+		}
 		for path := range c.secrets(i) {
 			if c.at[path].line > 0 {
 				return true
@@ -354,7 +361,7 @@ func (l *loader) readSecretFile(name, path string, into *Secret) {
 	if !filepath.IsAbs(name) && l.cfg.file != "" {
 		name = filepath.Join(filepath.Dir(l.cfg.file), name)
 	}
-	data, err := l.read(name)
+	data, open, err := l.read(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		l.bad(path, "the file that it names does not exist; a relative name counts from the directory of the configuration file")
@@ -366,6 +373,9 @@ func (l *loader) readSecretFile(name, path string, into *Secret) {
 		l.bad(path, "the file that it names is empty; write the secret into it")
 	default:
 		*into = NewSecret(trimSpace(data))
+		if open {
+			l.cfg.Warnings = l.cfg.Warnings.merge(Errors{{place: l.cfg.whereIs(path), Path: path, Text: "every user of this machine may read the file that it names; run chmod 600 on it, or in a volume of Kubernetes set defaultMode: 0400"}})
+		}
 	}
 }
 

@@ -28,17 +28,17 @@ const (
 
 // loadText is Load on a text, at the fixed moment now, with the files given.
 func loadText(text string, env []string, files map[string]string) (*Config, error) {
-	l := loader{now: now, read: func(path string) ([]byte, error) {
+	l := loader{now: now, read: func(path string) ([]byte, bool, error) {
 		content, ok := files[filepath.ToSlash(path)]
 		switch {
 		case content == "forbidden":
-			return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrPermission}
+			return nil, false, &fs.PathError{Op: "open", Path: path, Err: fs.ErrPermission}
 		case !ok:
-			return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
+			return nil, false, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
 		case len(content) > 4096:
-			return nil, errTooLong
+			return nil, false, errTooLong
 		}
-		return []byte(content), nil
+		return []byte(content), false, nil
 	}}
 	return l.load("etc/echostr.yaml", []byte(text), env)
 }
@@ -386,6 +386,10 @@ func TestOpenFile(t *testing.T) {
 		{inFile, 0o644, nil, false},
 		{inFile, 0o644, []string{"ECHOSTR_ACCOUNTS_0_TOKEN=" + goodToken}, false},
 		{strings.Replace(inFile, "bot: sample", "bot: ai\n    ai: {base_url: http://127.0.0.1, model: m, api_key: k}", 1), 0o644, nil, true},
+		{"store: postgres://echostr:secret@127.0.0.1/echostr\n" + inFile, 0o644, nil, true},
+		{"store: postgres://127.0.0.1/echostr?password=secret\n" + inFile, 0o644, nil, true},
+		{"store: postgres://echostr@127.0.0.1/echostr\n" + inFile, 0o644, nil, false},
+		{inFile, 0o644, []string{"ECHOSTR_STORE=postgres://echostr:secret@127.0.0.1/echostr"}, false},
 	} {
 		path := filepath.Join(dir, "echostr.yaml")
 		if err := os.WriteFile(path, []byte(tt.text), 0o600); err != nil {
@@ -400,6 +404,33 @@ func TestOpenFile(t *testing.T) {
 		}
 		if got := strings.Contains(c.Warnings.Error(), path+": the file holds secrets, and other users may read it; run chmod 600"); got != tt.warn || len(c.Warnings) > 1 {
 			t.Errorf("%v %v: %v", tt.mode, tt.env, c.Warnings)
+		}
+	}
+}
+
+// TestOpenSecretFile is about the mode of a file with one secret.
+func TestOpenSecretFile(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("NOT TESTED on Windows, where modes say nothing")
+	}
+	for mode, warn := range map[os.FileMode]bool{0o600: false, 0o400: false, 0o440: false, 0o644: true, 0o604: true} {
+		dir := t.TempDir()
+		file, token := filepath.Join(dir, "echostr.yaml"), filepath.Join(dir, "token")
+		for name, text := range map[string]string{file: strings.Replace(minimal, "token: "+goodToken, "token_file: token", 1), token: goodToken} {
+			if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.Chmod(token, mode); err != nil {
+			t.Fatal(err)
+		}
+		c, err := Load(file, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Warnings.Error(); strings.Contains(got, "accounts[0].token_file: every user of this machine may read the file that it names; run chmod 600") != warn || len(c.Warnings) > 1 {
+			t.Errorf("%v: %v", mode, got)
 		}
 	}
 }

@@ -62,6 +62,19 @@ func (s Store) isPostgres() bool {
 	return slices.Contains([]string{"postgres", "postgresql"}, scheme)
 }
 
+// hasPassword reports whether a password stands in s, or something that may be one.
+func (s Store) hasPassword() bool {
+	if !s.isPostgres() {
+		return false
+	}
+	u, err := url.Parse(string(s))
+	if err != nil {
+		return true
+	}
+	_, is := u.User.Password()
+	return is || u.Query().Has("password")
+}
+
 // Postgres returns the address of the database of the store postgres:, which is a secret, and "" if turns are
 // kept elsewhere.
 func (c *Config) Postgres() string {
