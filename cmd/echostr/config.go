@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"strings"
@@ -15,7 +16,8 @@ type configCommand struct {
 }
 
 type configCheckCommand struct {
-	File string `arg:"" optional:"" default:"${default_config}" help:"The configuration (${default}; without that file, accounts may stand in the environment)."`
+	File   string `arg:"" optional:"" help:"The configuration (${default_config}; without that file, accounts may stand in the environment)."`
+	Config string `short:"c" placeholder:"FILE" help:"The same, as the other commands have it."`
 }
 
 func (c *configCheckCommand) Help() string {
@@ -23,7 +25,10 @@ func (c *configCheckCommand) Help() string {
 }
 
 func (c *configCheckCommand) Run(term *terminal) error {
-	cfg, path, err := loadConfig(c.File, term.env)
+	if c.File != "" && c.Config != "" {
+		return usage("the configuration is named twice; leave %s or -c %s out", c.File, c.Config)
+	}
+	cfg, path, err := loadConfig(cmp.Or(c.File, c.Config, defaultConfig), term.env)
 	if err != nil {
 		return err
 	}

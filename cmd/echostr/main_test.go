@@ -245,6 +245,13 @@ func TestConfigCheck(t *testing.T) {
 	if got := execute(t, "", "config", "check", write(t, "echostr.yaml", yaml)); got.code != 0 || !strings.Contains(got.out, "safe, 安全模式") {
 		t.Errorf("%+v", got)
 	}
+	good := write(t, "echostr.yaml", yaml)
+	if got := execute(t, "", "config", "check", "-c", good); got.code != 0 || !strings.Contains(got.out, good+" is good") {
+		t.Errorf("-c: %+v", got)
+	}
+	if got := execute(t, "", "config", "check", "-c", good, good); got.code != 2 || !strings.Contains(got.err, "named twice") {
+		t.Errorf("twice: %+v", got)
+	}
 	bad := write(t, "bad.yaml", strings.Replace(yaml, "mode: safe", "mode: open", 1))
 	for _, args := range [][]string{{"config", "check", bad}, {"serve", "-c", bad}, {"push", "-c", bad, "text", "x"}} {
 		got := execute(t, "", args...)
