@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"github.com/echostr/echostr/callback"
 	"github.com/echostr/echostr/internal/config"
 	"github.com/echostr/echostr/internal/tty"
+	"github.com/echostr/echostr/server"
 	"github.com/echostr/echostr/simulator"
 )
 
@@ -129,6 +132,9 @@ func (c *pushCommand) Run(ctx context.Context, term *terminal) error {
 	if hint := c.hint(report.Verdict.OK(), report.Pushes[len(report.Pushes)-1]); hint != "" {
 		p.printf("hint: %s\n", hint)
 	}
+	if said := c.notReady(ctx, term, report); said != "" {
+		p.printf("hint: the server keeps pushes open while it cannot store them: %s\n", said)
+	}
 	failed := !report.Verdict.OK()
 	for i := range c.Repeat {
 		p.duplicate(i+1, c.Repeat)
@@ -162,6 +168,52 @@ func (c *pushCommand) hint(ok bool, last simulator.Push) string {
 		return ""
 	}
 	return "this was sent to the development account (开发账号); to push to the account in this folder's " + defaultConfig + ", add -c " + defaultConfig
+}
+
+// notReady is what the echostr serve that the configuration names says of itself, or what keeps its database from being
+// reached, when it has left all pushes open: that is what it does while it cannot store them, and what the verdict says is
+// for a server that is slow.
+func (c *pushCommand) notReady(ctx context.Context, term *terminal, report *simulator.Report) string {
+	cut := func(p simulator.Push) bool { return p.Outcome == simulator.Cut && !p.Lost }
+	if c.Config == "" || report.Verdict.OK() || !slices.ContainsFunc(report.Pushes, cut) {
+		return ""
+	}
+	cfg, err := config.Load(c.Config, term.env)
+	if err != nil {
+		return ""
+	}
+	if ready, said := askReady(ctx, reachable(cfg.Admin)); said != "" {
+		if ready {
+			return ""
+		}
+		return said
+	}
+	if cfg.Postgres() != "" { // the node that was pushed to may have another address for the operator
+		if err := server.CheckStore(cfg); err != nil {
+			return err.Error()
+		}
+	}
+	return ""
+}
+
+// askReady asks a server whether it can accept pushes. It says nothing if there is no server.
+func askReady(ctx context.Context, admin string) (ready bool, said string) {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+"/readyz", nil)
+	if err != nil {
+		return false, ""
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false, ""
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
+	if err != nil {
+		return false, ""
+	}
+	return resp.StatusCode == http.StatusOK, oneLine(strings.TrimSpace(string(text)), 400)
 }
 
 // describe is the message in the words of the command line.

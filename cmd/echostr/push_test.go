@@ -227,6 +227,50 @@ func TestTurnFindsDev(t *testing.T) {
 	}
 }
 
+// TestPushNotReady: a server that cannot store pushes leaves them open, and says so to whoever asks.
+func TestPushNotReady(t *testing.T) {
+	t.Parallel()
+	const said = "the store does not answer"
+	for _, tt := range []struct {
+		name  string
+		ready int
+		args  []string
+		want  bool
+	}{
+		{"down", 503, []string{"-c"}, true},
+		{"slow", 200, []string{"-c"}, false},
+		{"no configuration", 503, nil, false},
+	} {
+		wait := make(chan struct{})
+		callback := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body)
+			select {
+			case <-r.Context().Done():
+			case <-wait:
+			}
+		}))
+		admin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/readyz" {
+				t.Errorf("%s is asked for", r.URL.Path)
+			}
+			w.WriteHeader(tt.ready)
+			io.WriteString(w, said+"\n")
+		}))
+		yaml := "admin: " + strings.TrimPrefix(admin.URL, "http://") + "\n" + execute(t, "", "account", "new", "shop", "--app-id", "wxb11529c136998cb6").out
+		args := []string{"push", "--url", callback.URL, "--timeout", "20ms"}
+		for _, arg := range tt.args {
+			args = append(args, arg, write(t, "echostr.yaml", yaml))
+		}
+		got := execute(t, "", append(args, "text", "x")...)
+		if strings.Contains(got.out, said) != tt.want {
+			t.Errorf("%s: %+v", tt.name, got)
+		}
+		close(wait)
+		callback.Close()
+		admin.Close()
+	}
+}
+
 // TestPushHint: a folder has a configuration and push does not use it.
 func TestPushHint(t *testing.T) {
 	t.Chdir(t.TempDir())
