@@ -370,6 +370,36 @@ func TestAheadOfAnAnswerFromAnotherNode(t *testing.T) {
 	})
 }
 
+// So it does when very many are kept at the same time, more than a node reads of them at once.
+func TestAheadOfAnAnswerAmongMany(t *testing.T) {
+	t.Parallel()
+	in2026(t, func(t *testing.T) {
+		a := patient(callback.Plain, new(bot))
+		c := newCluster(t, a, 2)
+		const users = 1100
+		name := func(i int) string { return fmt.Sprintf("oUser%04d", i) }
+		var all sync.WaitGroup
+		for i := range users {
+			w := pack(a, textFrom(name(i), time.Now().Unix(), "20s"))
+			all.Go(func() {
+				for range 3 {
+					if w.sendCut(c.nodes[0]).status == 200 {
+						break
+					}
+				}
+			})
+			time.Sleep(time.Millisecond)
+		}
+		all.Wait()
+		time.Sleep(30 * time.Second)
+		for _, i := range []int{0, users / 2, users - 1} {
+			if g := pack(a, textFrom(name(i), time.Now().Unix(), "now")).sendCut(c.nodes[1]); !strings.Contains(g.body, "您之前问") {
+				t.Errorf("user %d reads %v", i, g)
+			}
+		}
+	})
+}
+
 // A node dies when it has offered an answer to a push, and has not said whether that has taken it. The others,
 // which live, see to it, whatever came in meanwhile and since.
 func TestOthersConfirmWhatADeadNodeOffered(t *testing.T) {

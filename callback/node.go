@@ -262,7 +262,7 @@ func (m *membership) look(own bool) error {
 		}
 	}
 	if taken > 0 {
-		m.s.cfg.Logger.Warn("a process has died and left messages behind that were not finished; they are taken over", slog.Int("messages", taken))
+		m.s.cfg.Logger.Warn("a process has ended and left messages behind that were not finished; they are taken over", slog.Int("messages", taken))
 	}
 	return nil
 }

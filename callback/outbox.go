@@ -218,14 +218,18 @@ func (o *outbox) learn() error {
 	}
 	for life := range lives {
 		end := o.s.clock.now().Add(life)
-		rows, err := o.s.cfg.Store.List(o.s.ctx, store.Filter{DueFrom: end.Add(-lookAround - margin), DueBefore: end.Add(margin), Limit: loadBatch})
-		if err != nil {
-			return err
-		}
-		for i := range rows {
-			if !turn.OnItsWay(&rows[i]) {
-				o.noteForeign(&rows[i])
+		f := store.Filter{DueFrom: end.Add(-lookAround - margin), DueBefore: end.Add(margin), Limit: loadBatch}
+		for more := true; more; {
+			rows, err := o.s.cfg.Store.List(o.s.ctx, f)
+			if err != nil {
+				return err
 			}
+			for i := range rows {
+				if !turn.OnItsWay(&rows[i]) {
+					o.noteForeign(&rows[i])
+				}
+			}
+			more = advance(&f, rows)
 		}
 	}
 	return nil
