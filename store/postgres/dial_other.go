@@ -2,11 +2,6 @@
 
 package postgres
 
-import (
-	"context"
-	"net"
-)
+import "net"
 
-func dial(ctx context.Context, network, address string) (net.Conn, error) {
-	return new(net.Dialer).DialContext(ctx, network, address)
-}
+var dialer net.Dialer

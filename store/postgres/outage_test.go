@@ -248,3 +248,41 @@ func TestPartition(t *testing.T) {
 		}
 	}
 }
+
+// The server hangs, its machine goes on acknowledging what it is sent, and another server takes its place: P8. Connections
+// to the one that hangs do not keep the others from being made, and nobody waits for them in the end.
+func TestServerHangsAndIsReplaced(t *testing.T) {
+	t.Parallel()
+	p := newProxy(t, pgtest.DSN(t))
+	s, err := postgres.Open(t.Context(), postgres.Config{DSN: p.dsn, Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner := join(t, s, "node")
+	all := func() {
+		var wg sync.WaitGroup
+		for range 3 * 12 { // more than there are connections
+			wg.Go(func() { _, _ = s.Session(context.Background(), "demo", "o") })
+		}
+		wg.Wait()
+	}
+	all()
+	p.set(gone)
+	all()
+	p.replace()
+	began := time.Now()
+	for err := s.Renew(t.Context(), owner); err != nil; err = s.Renew(t.Context(), owner) {
+		if !errors.Is(err, store.ErrUnavailable) || time.Since(began) > 30*time.Second {
+			t.Fatal(err)
+		}
+	}
+	if took := time.Since(began); took > 6*time.Second {
+		t.Errorf("it takes %v until a call works", took)
+	}
+	p.set(gone)
+	began = time.Now()
+	s.Close()
+	if took := time.Since(began); took > 6*time.Second {
+		t.Errorf("it takes %v to close", took)
+	}
+}

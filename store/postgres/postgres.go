@@ -150,7 +150,8 @@ func parse(dsn string) (*pgxpool.Config, error) {
 	if conn.ValidateConnect == nil {
 		conn.ValidateConnect = readWrite // a standby would answer with what was
 	}
-	conn.DialFunc = dial
+	bound(conn, conn.ConnectTimeout)
+	pool.BeforeClose = farewell
 	for name, value := range map[string]string{
 		"application_name": "echostr",
 		// What a node that is gone has begun must not stand in the way of the others.

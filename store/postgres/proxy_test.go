@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"maps"
 	"net"
 	"net/url"
 	"strconv"
@@ -31,7 +32,8 @@ type proxy struct {
 	mu    sync.Mutex
 	state network
 	conns map[net.Conn]struct{}
-	lost  int // answers
+	hung  map[net.Conn]struct{} // connections to a server that will never answer again
+	lost  int                   // answers
 }
 
 func newProxy(t *testing.T, dsn string) *proxy {
@@ -79,6 +81,14 @@ func (p *proxy) set(n network) {
 		}
 	}
 	p.state = n
+}
+
+// replace puts another server in the place of the one that says nothing any more: new connections work, and nobody
+// is told about the old ones.
+func (p *proxy) replace() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.state, p.hung = whole, maps.Clone(p.conns)
 }
 
 func (p *proxy) answersLost() int {
@@ -132,6 +142,9 @@ func (p *proxy) carry(to, from net.Conn, answers bool) {
 		state := p.state
 		if state == mute && answers {
 			p.lost++
+		}
+		if _, hung := p.hung[from]; hung {
+			state = gone
 		}
 		p.mu.Unlock()
 		switch {
