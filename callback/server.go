@@ -235,7 +235,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	err := s.flights.wait(ctx)
 	s.stop(errShutdown)
 	s.workers.stop()
-	return errors.Join(err, s.node.leave(ctx))
+	if failed := s.node.leave(ctx); failed != nil {
+		err = errors.Join(err, fmt.Errorf("this node could not say that it ends, so others take its messages over up to 15 s later: %w", failed))
+	}
+	return err
 }
 
 var errShutdown = errors.New("the server is shutting down")

@@ -56,7 +56,7 @@ func (s *Server) drain(pushes *http.Server, open *connections, admin *http.Serve
 		pushes.Close()
 		warn("pushes were still open when the time to drain was over", err)
 	}
-	warn("handlers were still running when the time to drain was over", s.shutdown(ctx))
+	warn("not everything was finished when the server stopped", s.shutdown(ctx))
 	s.stopJanitors()
 	admin.Close() // last, so that /readyz says 503 as long as it drains
 	broken := context.Cause(ctx)

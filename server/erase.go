@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
@@ -78,7 +77,7 @@ func EraseOffline(ctx context.Context, cfg *Config, account, openID string) (Era
 	for _, part := range parts {
 		if part.Postgres() != "" {
 			// A node that runs elsewhere may have messages of the user under way, which only it can withdraw.
-			return Erasure{}, fmt.Errorf("%w: no node answers here, and of a database that several nodes share a node erases; start one, or name one that runs with --admin", ErrConfig)
+			return Erasure{}, unusableError{errors.New("no node answers here, and in a database that several nodes share a node erases; start one, or name the address for the operator of one that runs, as ECHOSTR_ADMIN or by --admin and --token-file")}
 		}
 	}
 	var done Erasure

@@ -259,7 +259,7 @@ func TestDrainsForTenSecondsAtMost(t *testing.T) {
 		if took := time.Since(begin); took < 8*time.Second || took > 10*time.Second {
 			t.Errorf("draining took %v", took)
 		}
-		if !strings.Contains(r.log.String(), "handlers were still running") {
+		if !strings.Contains(r.log.String(), "not everything was finished") {
 			t.Errorf("nothing about it in the log:\n%s", r.log)
 		}
 		time.Sleep(time.Minute) // the simulated WeChat gives up

@@ -34,6 +34,9 @@ func (c *eraseCommand) Run(ctx context.Context, term *terminal) error {
 	}
 	var done server.Erasure
 	gone := "From the database file it is gone within a minute, or an hour if the file is large."
+	if c.Admin == "" && places[0].cfg != nil && places[0].cfg.Postgres() != "" {
+		gone = "No query finds it in the database any more; its place in the files of the server is used again after the next vacuum, a minute from now as a rule."
+	}
 	err = c.ask(places, func(client *server.Client) (err error) {
 		done, err = client.Erase(ctx, c.Account, c.OpenID)
 		return err

@@ -2,7 +2,10 @@ package main
 
 import (
 	"errors"
+	"io"
 	"io/fs"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,13 +25,30 @@ func TestPostgresStore(t *testing.T) {
 		{[]string{"config", "check", file}, exitFailed, "unavailable"},
 		{[]string{"turn", "ls", "-c", file}, exitFailed, "reading postgres://echostr@127.0.0.1:1/wx"},
 		{[]string{"outbox", "ls", "-c", file}, exitFailed, "reading postgres://echostr@127.0.0.1:1/wx"},
-		{[]string{"erase", "-c", file, "oUser"}, exitConfig, "--admin"},
+		{[]string{"erase", "-c", file, "oUser"}, exitConfig, "echostr: no node answers here, and in a database that several nodes share a node erases; start one, or name the address for the operator of one that runs, as ECHOSTR_ADMIN or by --admin and --token-file"},
 		{[]string{"backup", "-c", file, "backup.db"}, exitConfig, "pg_dump"},
 		{[]string{"restore", "-c", file, "backup.db"}, exitConfig, "pg_restore"},
 	} {
 		got := execute(t, "", test.args...)
 		if got.code != test.code || !strings.Contains(got.err, test.want) || got.out != "" || strings.Contains(got.err, "CANARY") {
 			t.Errorf("%q: %+v; want code %d and %q", test.args, got, test.code, test.want)
+		}
+	}
+}
+
+// What is erased in a database that others run is in no file of ours.
+func TestErasedInPostgres(t *testing.T) {
+	t.Parallel()
+	account := execute(t, "", "account", "new", "shop", "--app-id", "wxb11529c136998cb6").out
+	node := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"turns":2}`) }))
+	defer node.Close()
+	for store, want := range map[string]string{"postgres://127.0.0.1:1/wx": "after the next vacuum", "sqlite:./echostr.db": "From the database file"} {
+		file := write(t, "echostr.yaml", "admin: "+strings.TrimPrefix(node.URL, "http://")+"\nstore: "+store+"\n"+account)
+		if err := os.WriteFile(filepath.Join(filepath.Dir(file), "echostr.admin-token"), []byte("0123456789abcdef"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := execute(t, "", "erase", "-c", file, "oUser"); got.code != 0 || !strings.Contains(got.out, "2 messages erased") || !strings.Contains(got.out, want) {
+			t.Errorf("%s: %+v; want %q", store, got, want)
 		}
 	}
 }
