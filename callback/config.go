@@ -185,6 +185,12 @@ type Config struct {
 	// MaxRunning bounds the handlers that run at the same time; a new message
 	// beyond it is held without an answer, and WeChat pushes it again. Defaults to 10,000.
 	MaxRunning int
+	// MaxUserMessages bounds the messages of one user to an account that are handled within ten seconds, and with that goes
+	// that 50 of them may be under way. A message beyond it is accepted and stored, and fails at once (refused:
+	// flood), so its user reads Fallback; its handler is not started. Events that WeChat sends by itself, such as that the user
+	// has left, do not count, except where he is and what he opens from the menu. Each process counts what comes to
+	// it. Defaults to 60; below zero there is no bound.
+	MaxUserMessages int
 	// Retention is how long what users have written and read is kept. It bounds what is remembered of a user
 	// (see [echostr.Session]): a turn of the conversation that is older is dropped when the user writes again,
 	// and all of it goes when he has not written for so long, or for 30 days if that is
@@ -213,6 +219,8 @@ const (
 	defaultMaxWaiting = 10_000
 	defaultMaxRunning = 10_000
 	defaultRetention  = 30 * 24 * time.Hour
+
+	defaultMaxUserMessages = 60
 
 	defaultTicketLife = 24 * time.Hour
 	minTicketLife     = time.Minute

@@ -49,6 +49,7 @@ type flight struct {
 	polling bool
 	counted bool            // the claim has counted the handler that it starts
 	sending bool            // this process is sending a part of the reply
+	entered bool            // it counts as one that its user has under way
 	coded   bool            // the outbox has given it a code
 	job     job             // the present one
 	msg     echostr.Message // decoded; nil if only the row is known
@@ -179,7 +180,11 @@ func (f *flight) next() bool {
 // could wait for the next save, since there is none. It is called with f.mu
 // held and no driver, and gives f.mu up.
 func (f *flight) rest() {
-	idle := f.idle() && !f.marking
+	idle := f.idle()
+	if idle {
+		f.unlimit()
+	}
+	idle = idle && !f.marking
 	f.marking = f.marking || idle && f.dirty
 	if idle && f.dirty {
 		f.dirty = false
@@ -265,7 +270,7 @@ func (f *flight) apply(j *job) (start *attempt) {
 			known := &job{ev: turn.Event{Kind: turn.Changed}}
 			switch err := f.ask(j, &known.ev, forgotten); {
 			case err == nil:
-				f.retried()
+				f.known()
 				start = f.apply(known)
 			case errors.Is(err, store.ErrNotFound):
 				ev.Forgotten = forgotten
@@ -275,7 +280,7 @@ func (f *flight) apply(j *job) (start *attempt) {
 				row.Pure = false // then the claim has to tell
 			}
 		}
-		if row := &f.state.Row; row.Seen == 0 && !f.recognise(j) {
+		if row := &f.state.Row; row.Seen == 0 && !row.State.Finished() && !f.recognise(j) {
 			return start // nobody waits for it any more, or the process ends
 		}
 	}
@@ -312,7 +317,7 @@ func (f *flight) apply(j *job) (start *attempt) {
 				}
 				// Somebody else wrote the row. What it says comes first.
 				if f.state.Row.Seen == 0 {
-					f.retried()
+					f.known()
 				}
 				f.state.Row, f.dirty = row, false
 				f.s.outbox.note(f.account, &row)
@@ -336,6 +341,7 @@ func (f *flight) apply(j *job) (start *attempt) {
 				continue
 			}
 			next.Row, f.dirty = row, false
+			f.tellRefused(&row)
 		}
 		if f.s.guard.err() != nil {
 			return start // nothing is acknowledged any more: R-TIME-ACK
@@ -394,8 +400,9 @@ func (f *flight) arrived(j *job) {
 		if f.msg != nil && f.account.router != nil {
 			f.route = f.account.match(f.msg)
 		}
-		row.Pure = f.route.IsPure() && !f.account.erases(row) && !f.s.busy()
 		f.account.clock.observe(row.CreateTime, ev.Now)
+		f.limit()
+		row.Pure = f.route.IsPure() && !row.State.Finished() && !f.account.erases(row) && !f.s.busy()
 	} else {
 		f.retried()
 	}
@@ -406,6 +413,14 @@ func (f *flight) arrived(j *job) {
 func (f *flight) retried() {
 	f.s.stats.retries.Add(1)
 	f.account.patience.came(f.key)
+}
+
+// known is retried for a message that was new here, and is in the store.
+func (f *flight) known() {
+	f.retried()
+	if f.entered {
+		f.s.floods.uncount(f.user())
+	}
 }
 
 // forgotten reports whether a message that is not in the store may have been, before

@@ -146,7 +146,7 @@ func TestHandlersHang(t *testing.T) {
 		}))
 		a.HandlerTimeout = 20 * time.Second
 		verify(&a)
-		s := start(t, callback.Config{Accounts: []callback.Account{a}, Fatal: func(error) { fatal.Add(1) }})
+		s := start(t, callback.Config{Accounts: []callback.Account{a}, MaxUserMessages: -1, Fatal: func(error) { fatal.Add(1) }})
 		hang := func(n int) {
 			var all sync.WaitGroup
 			for range n {

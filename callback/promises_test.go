@@ -333,7 +333,7 @@ func TestMaxRunning(t *testing.T) {
 			return nil, ctx.Err()
 		}))
 		verify(&a)
-		s := start(t, callback.Config{Accounts: []callback.Account{a}, MaxWaiting: 50, MaxRunning: 70})
+		s := start(t, callback.Config{Accounts: []callback.Account{a}, MaxWaiting: 50, MaxRunning: 70, MaxUserMessages: -1})
 		for range 11 {
 			done := make(chan bool, 50)
 			for range 50 {

@@ -58,7 +58,7 @@ func TestS12Flood(t *testing.T) {
 		}
 		for i := range good {
 			time.Sleep(time.Second / good)
-			if g := pack(a, text(fmt.Sprint(i))).send(s); g.status != 200 || g.took > 0 {
+			if g := pack(a, textFrom(fmt.Sprint("oGood", i), time.Now().Unix(), "x")).send(s); g.status != 200 || g.took > 0 {
 				t.Fatalf("good push %d: %v", i, g)
 			}
 		}

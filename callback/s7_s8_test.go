@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/echostr/echostr/callback"
+	"github.com/echostr/echostr/store/memory"
 )
 
 // response is everything that a client can see of an answer.
@@ -202,7 +203,8 @@ func TestS8Rotation(t *testing.T) {
 				if mode != callback.Plain {
 					after.EncodingAESKey, after.PreviousEncodingAESKey = newKey, before.EncodingAESKey
 				}
-				s, st := one(t, after)
+				st := memory.New(memory.Config{})
+				s := start(t, callback.Config{Accounts: []callback.Account{after}, Store: st, MaxUserMessages: -1})
 				var refused, sent int
 				var mu sync.Mutex
 				var all sync.WaitGroup

@@ -34,6 +34,7 @@ type Server struct {
 	marks    marks
 	outbox   outbox
 	users    users
+	floods   floods
 	stats    counters
 
 	ctx      context.Context // ends with Shutdown; the parent of all handlers
@@ -81,6 +82,9 @@ func New(cfg Config) (*Server, error) {
 	}
 	if cfg.MaxRunning <= 0 {
 		cfg.MaxRunning = defaultMaxRunning
+	}
+	if cfg.MaxUserMessages == 0 {
+		cfg.MaxUserMessages = defaultMaxUserMessages
 	}
 	if cfg.Retention <= 0 {
 		cfg.Retention = defaultRetention

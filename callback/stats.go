@@ -13,7 +13,7 @@ import (
 type counters struct {
 	pushes, retries, replays, starts     atomic.Uint64
 	panics, errors, timeouts             atomic.Uint64
-	quarantined, interrupted             atomic.Uint64
+	quarantined, interrupted, floods     atomic.Uint64
 	held, aborted, misses, storeErrors   atomic.Uint64
 	late, ambiguous                      atomic.Uint64
 	tickets, undeliverable, fetches      atomic.Uint64
@@ -77,6 +77,8 @@ type Stats struct {
 	// Quarantined are messages that are not started any more, because the process died in
 	// every attempt, and Interrupted those of accounts with Once whose process died. P2
 	Quarantined, Interrupted uint64
+	// Floods are messages that were kept and not handled, because their users flood: see Config.MaxUserMessages.
+	Floods uint64
 
 	Held    uint64 // pushes left open beyond their window
 	Aborted uint64 // pushes that outlived WeChat's cut
@@ -164,7 +166,7 @@ func (s *Server) Stats() Stats {
 		Pushes: c.pushes.Load(), Retries: c.retries.Load(), Replays: c.replays.Load(),
 		Starts: c.starts.Load(), Panics: c.panics.Load(), Held: c.held.Load(), Aborted: c.aborted.Load(),
 		HandlerErrors: c.errors.Load(), HandlerTimeouts: c.timeouts.Load(),
-		Quarantined: c.quarantined.Load(), Interrupted: c.interrupted.Load(),
+		Quarantined: c.quarantined.Load(), Interrupted: c.interrupted.Load(), Floods: c.floods.Load(),
 		DeadlineMisses: c.misses.Load(),
 		Replies:        answers(store.GotReply), Fallbacks: answers(store.GotFallback), Successes: answers(store.GotSuccess),
 		Late: c.late.Load(), Ambiguous: c.ambiguous.Load(),

@@ -59,6 +59,7 @@ var metrics = []metric[callback.Stats]{
 	{"handler_timeouts_total", "Handlers that took longer than their time.", counter, func(s *callback.Stats) float64 { return float64(s.HandlerTimeouts) }},
 	{"messages_quarantined_total", "Messages given up because the process died in every attempt.", counter, func(s *callback.Stats) float64 { return float64(s.Quarantined) }},
 	{"messages_interrupted_total", "Messages given up because the process died and their account has once.", counter, func(s *callback.Stats) float64 { return float64(s.Interrupted) }},
+	{"messages_flood_total", "Messages that were kept and not handled, because their users flood.", counter, func(s *callback.Stats) float64 { return float64(s.Floods) }},
 	{"url_checks_total", "Verified GETs.", counter, func(s *callback.Stats) float64 { return float64(s.URLChecks) }},
 	{"bare_gets_total", "GETs without any parameter of WeChat's.", counter, func(s *callback.Stats) float64 { return float64(s.BareGets) }},
 	{"empty_bodies_total", "Verified pushes without a body.", counter, func(s *callback.Stats) float64 { return float64(s.EmptyBodies) }},

@@ -92,6 +92,7 @@
 //	echostr_handler_timeouts_total              handlers that took longer than their time
 //	echostr_messages_quarantined_total          messages given up because the process died in every attempt (P2)
 //	echostr_messages_interrupted_total          messages given up because the process died and their account has once
+//	echostr_messages_flood_total                messages that were kept and not handled, because their users flood
 //	echostr_handler_seconds                     histogram: how long handlers ran
 //	echostr_url_checks_total                    verified GETs
 //	echostr_bare_gets_total                     GETs without any parameter of WeChat's

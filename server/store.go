@@ -74,6 +74,14 @@ func openDatabase(ctx context.Context, cfg *config.Config, with sqlite.Config) (
 	return db, nil
 }
 
+// maxUserMessages is the limit as the callback has it, for which 0 is the default.
+func maxUserMessages(n config.Count) int {
+	if n == 0 {
+		return -1
+	}
+	return int(n)
+}
+
 // openError says by the kind of an error about a database what becomes of the process:
 // ErrConfig only if no restart helps.
 func openError(err error) error {
@@ -93,14 +101,15 @@ func (p *part) joinStore() (err error) {
 	s := p.server
 	p.node = p.nodeID()
 	p.callback, err = callback.New(callback.Config{
-		Accounts:   p.accounts(),
-		Store:      p.callbackStore(),
-		NodeID:     p.node,
-		MaxWaiting: int(s.cfg.Limits.MaxWaiting),
-		MaxRunning: int(s.cfg.Limits.MaxRunning),
-		Retention:  time.Duration(s.cfg.Retention.Bodies),
-		Logger:     s.logger,
-		Fatal:      s.die,
+		Accounts:        p.accounts(),
+		Store:           p.callbackStore(),
+		NodeID:          p.node,
+		MaxWaiting:      int(s.cfg.Limits.MaxWaiting),
+		MaxRunning:      int(s.cfg.Limits.MaxRunning),
+		MaxUserMessages: maxUserMessages(s.cfg.Limits.MaxUserMessages),
+		Retention:       time.Duration(s.cfg.Retention.Bodies),
+		Logger:          s.logger,
+		Fatal:           s.die,
 	})
 	switch {
 	case err == nil:

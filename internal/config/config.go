@@ -119,6 +119,9 @@ type Limits struct {
 	// MaxRunning bounds the handlers that run at the same time, 1 to 1,000,000: a new
 	// message beyond it is held without an answer. Defaults to 10,000.
 	MaxRunning Count `yaml:"max_running"`
+	// MaxUserMessages bounds the messages of one user to an account that are handled within
+	// ten seconds, up to 1,000,000: those beyond it are stored as failed. 0 is no limit. Defaults to 60.
+	MaxUserMessages Count `yaml:"max_user_messages"`
 }
 
 // Account is one Official Account.
@@ -389,6 +392,7 @@ func (c *Config) fillDefaults() {
 	setDefaultUnless(c, "retention.bodies", &c.Retention.Bodies, Duration(720*time.Hour))
 	setDefaultUnless(c, "limits.max_waiting", &c.Limits.MaxWaiting, 10_000)
 	setDefaultUnless(c, "limits.max_running", &c.Limits.MaxRunning, 10_000)
+	setDefaultUnless(c, "limits.max_user_messages", &c.Limits.MaxUserMessages, 60)
 	setDefault(&c.OnUnsubscribe, Erase)
 	for i := range c.Accounts {
 		a := &c.Accounts[i]

@@ -125,7 +125,7 @@ func defaults() Config {
 	return Config{
 		Listen: "127.0.0.1:8080", Admin: "127.0.0.1:8081", Store: "sqlite:./echostr.db",
 		Log:           Log{Level: "info", Format: LogText},
-		Limits:        Limits{MaxWaiting: 10_000, MaxRunning: 10_000},
+		Limits:        Limits{MaxWaiting: 10_000, MaxRunning: 10_000, MaxUserMessages: 60},
 		Retention:     Retention{Bodies: Duration(30 * 24 * time.Hour)},
 		OnUnsubscribe: Erase,
 		Accounts:      []Account{account(Account{Name: "demo", AppID: "wxb11529c136998cb6", Token: NewSecret(goodToken), Mode: Plain, Bot: BotSample})},
@@ -174,7 +174,7 @@ log: {level: debug, format: json}
 trusted_proxies: [10.0.0.0/8, "::1", ::ffff:192.0.2.1]
 retention:
   bodies: 10d
-limits: {max_waiting: 1, max_running: 1000000}
+limits: {max_waiting: 1, max_running: 1000000, max_user_messages: 0}
 allow_network_file_system: true
 on_unsubscribe: keep
 api_base_url: https://sh.api.weixin.qq.com

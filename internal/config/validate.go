@@ -74,6 +74,7 @@ func (c *Config) problems(now time.Time) Errors {
 	span(k, "retention.bodies", c.Retention.Bodies, Duration(time.Hour), Duration(3660*24*time.Hour), "1h", "3660d")
 	span(k, "limits.max_waiting", c.Limits.MaxWaiting, 1, maxCount, "1", "1000000")
 	span(k, "limits.max_running", c.Limits.MaxRunning, 1, maxCount, "1", "1000000")
+	span(k, "limits.max_user_messages", c.Limits.MaxUserMessages, 0, maxCount, "0", "1000000")
 	k.apiBaseURL()
 	if len(c.Accounts) == 0 {
 		k.bad("accounts", "no account is given; paste the output of %s here", newAccount)

@@ -47,7 +47,7 @@ func (t *step) pushArrived() {
 func (t *step) accept() {
 	t.Row.ReceivedAt = t.ev.Now
 	t.open()
-	if t.Row.State.Finished() { // unparseable, or erased while it waited for the store
+	if t.Row.State.Finished() { // unparseable, refused, or erased while it waited for the store
 		t.Row.FinishedAt = t.ev.Now
 		t.save(Now)
 		t.settle()

@@ -225,7 +225,8 @@ type Event struct {
 	// fetch them, so that the rest is not sent.
 	Pages int
 
-	// PushArrived. If the turn is new, Row holds what was received, with Seen 0.
+	// PushArrived. If the turn is new, Row holds what was received, with Seen 0, and is Finished already if the caller starts
+	// nothing for it.
 	Age         time.Duration // since the turn's first push, wall-clock jumps taken out
 	ClockAgrees bool          // the wall clock agrees with recent pushes
 	Forgotten   bool          // the store does not know the message, and may have known it before it was restored
