@@ -6,12 +6,16 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/echostr/echostr"
 	"github.com/echostr/echostr/callback"
+	"github.com/echostr/echostr/store"
+	"github.com/echostr/echostr/store/sqlite"
 	"github.com/echostr/echostr/wxcrypt"
 )
 
@@ -80,5 +84,45 @@ func BenchmarkPush(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// BenchmarkPushBesideTickets is a message of a user for whom fifty answers wait that do not fit before the next one.
+func BenchmarkPushBesideTickets(b *testing.B) {
+	for _, tickets := range []int{0, 50} {
+		b.Run(fmt.Sprintf("tickets=%d", tickets), func(b *testing.B) {
+			st, err := sqlite.Open(b.Context(), sqlite.Config{Path: filepath.Join(b.TempDir(), "a.db")})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer st.Close()
+			a := account(callback.Plain, echostr.HandlerFunc(func(context.Context, echostr.Message) (echostr.Reply, error) {
+				return echostr.Text(strings.Repeat("中", 300)), nil
+			}))
+			node, err := st.Join(b.Context(), "before")
+			if err != nil {
+				b.Fatal(err)
+			}
+			now := time.Now()
+			for i := range tickets {
+				ops := []store.Op{{Turn: store.Turn{
+					Key: store.Key{byte(i), 1}, Account: a.Name, OpenID: testUser, OriginalID: testOriginal, MsgType: "text", Body: text("late"),
+					State: store.Answered, Owner: node, Attempt: 1, ReceivedAt: now, FinishedAt: now, Delivery: store.Ticket, Due: now.Add(24 * time.Hour),
+					Code: "2345", Placeholder: "x",
+					Reply: string(echostr.AppendReply(nil, echostr.Text(strings.Repeat("满", 680)), echostr.Address{ToUserName: testUser, FromUserName: testOriginal, CreateTime: now.Unix()})),
+				}}}
+				if err := st.Claim(b.Context(), ops); err != nil || ops[0].Err != nil {
+					b.Fatal(err, ops[0].Err)
+				}
+			}
+			s := start(b, callback.Config{Accounts: []callback.Account{a}, Store: st, MaxUserMessages: -1})
+			time.Sleep(100 * time.Millisecond) // it reads what is due
+			b.ReportAllocs()
+			for b.Loop() {
+				if g := pack(a, text("now")).send(s); g.status != 200 || g.body == "success" {
+					b.Fatal(g)
+				}
+			}
+		})
 	}
 }

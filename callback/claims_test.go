@@ -400,6 +400,32 @@ func TestAheadOfAnAnswerAmongMany(t *testing.T) {
 	})
 }
 
+// Many answers that a node knows of were fetched at another one. They keep no other answer from going ahead.
+func TestAheadOfManyFetchedAtAnotherNode(t *testing.T) {
+	t.Parallel()
+	in2026(t, func(t *testing.T) {
+		a := patient(callback.Plain, new(bot))
+		c := newCluster(t, a, 2)
+		p := newPhone(t, c.nodes[0], a)
+		var links []tapLink
+		for i := range 12 {
+			links = append(links, p.link(p.promised(fmt.Sprint("20s ", i)).text))
+		}
+		time.Sleep(30 * time.Second)
+		for _, link := range links {
+			if g := p.taps(link); !strings.HasPrefix(g.text, "re: 20s") {
+				t.Fatalf("a tap shows %v", g)
+			}
+		}
+		p.s = c.nodes[1]
+		p.promised("20s last")
+		time.Sleep(30 * time.Second)
+		if g := p.says("now"); g.text != "您之前问“20s last”：\nre: 20s last\n\n————\n\nre: now" {
+			t.Errorf("the user reads %q", g.text)
+		}
+	})
+}
+
 // A node dies when it has offered an answer to a push, and has not said whether that has taken it. The others,
 // which live, see to it, whatever came in meanwhile and since.
 func TestOthersConfirmWhatADeadNodeOffered(t *testing.T) {

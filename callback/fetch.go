@@ -181,39 +181,25 @@ func (a *attempt) fetched(ctx context.Context, what store.Fetch) (echostr.Reply,
 	}
 }
 
+// maxAhead is how many answers that wait are looked at in order to put them ahead of another one. Hardly more fit, and
+// the user may have hundreds.
+const maxAhead = 5
+
 // ahead puts answers that the user has not read ahead of a text, as far as they fit into one message
 // with it. They are then this turn's to bring, so what an attempt before this one has taken comes first and
 // comes whether or not it fits: R-LATE-AHEAD
 func (a *attempt) ahead(text string) string {
-	s, account, openID := a.f.s, a.f.account.Name, a.to.ToUserName
-	if a.number == 1 && !s.outbox.unread(account, openID) {
-		return text
-	}
-	rows, err := s.cfg.Store.List(s.storeCtx, store.Filter{Account: account, OpenID: openID, Due: true})
+	rows, err := a.unread()
 	if err != nil {
-		s.storeFailed(err)
+		a.f.s.storeFailed(err)
 		return text // they go on waiting
 	}
-	mine := func(row *store.Turn) bool { return row.Delivery == store.Fetched && row.Way.TakenBy == a.f.key }
-	slices.SortFunc(rows, func(x, y store.Turn) int {
-		if mine(&x) != mine(&y) {
-			if mine(&x) {
-				return -1
-			}
-			return 1
-		}
-		return x.ReceivedAt.Compare(y.ReceivedAt)
-	})
 	var front, hint string
 	for i := range rows {
 		row := &rows[i]
-		late := row.Delivery == store.Late && row.Way.Tries > 0 && row.Way.Told == 0 && row.Way.Unknown == 0
-		if row.State != store.Answered || !mine(row) && (row.Way.Shown > 0 || row.Delivery != store.Ticket && !late) {
-			continue
-		}
 		answer, isText := textOf(row.Reply)
 		answer = withHeading(question(row), rest(answer, row.Way.Told))
-		if isText && (mine(row) || len(front)+len(answer)+len(between)+len(text) <= echostr.MaxTextBytes) {
+		if isText && (a.has(row) || len(front)+len(answer)+len(between)+len(text) <= echostr.MaxTextBytes) {
 			if t, err := a.takeFrom(a.ctx, row.Key, 0, false); err == nil && t.kind == turn.Give {
 				front += answer + between
 			}
@@ -228,4 +214,67 @@ func (a *attempt) ahead(text string) string {
 		text += hint
 	}
 	return front + text
+}
+
+// has reports whether the attempt before this one has taken an answer, to put it ahead of its own.
+func (a *attempt) has(row *store.Turn) bool {
+	return row.Delivery == store.Fetched && row.Way.TakenBy == a.f.key
+}
+
+// unread returns what may be put ahead of the attempt's answer, in that order: what the attempt before this one has taken,
+// and the first answers that the user has not read. This process knows which those are, but for its start.
+func (a *attempt) unread() (rows []store.Turn, err error) {
+	s, who := a.f.s, a.user()
+	keys, known := s.outbox.unread(who, maxAhead)
+	if a.number > 1 || !known {
+		rows, err = s.cfg.Store.List(s.storeCtx, store.Filter{Account: who.account, OpenID: who.openID, Due: true})
+		rows = slices.DeleteFunc(rows, func(row store.Turn) bool { return !a.has(&row) && !isUnread(&row) })
+	} else {
+		var more bool
+		for rows, more, err = a.read(keys); more; rows, more, err = a.read(keys) {
+			keys, _ = s.outbox.unread(who, maxAhead)
+		}
+	}
+	slices.SortFunc(rows, func(x, y store.Turn) int {
+		if a.has(&x) != a.has(&y) {
+			if a.has(&x) {
+				return -1
+			}
+			return 1
+		}
+		return x.ReceivedAt.Compare(y.ReceivedAt)
+	})
+	if taken := slices.IndexFunc(rows, func(row store.Turn) bool { return !a.has(&row) }); taken >= 0 {
+		rows = rows[:min(taken+maxAhead, len(rows))]
+	}
+	return rows, err
+}
+
+// read reads those of the answers that are still unread. It reports whether it has found, and noted, that others are not,
+// so that there may be more.
+func (a *attempt) read(keys []store.Key) (rows []store.Turn, more bool, err error) {
+	s := a.f.s
+	for _, key := range keys {
+		row, err := s.cfg.Store.Get(s.storeCtx, key)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			s.outbox.gone(key)
+			more = true
+		case err != nil:
+			return nil, false, err
+		case isUnread(&row):
+			rows = append(rows, row)
+		case row.State.Finished() && !s.flights.has(key):
+			s.outbox.note(a.f.account, &row) // another node has seen to it
+			more = true
+		}
+	}
+	return rows, more, nil
+}
+
+// isUnread reports whether a row has an answer that the user has not read and that may be put ahead of another one.
+func isUnread(row *store.Turn) bool {
+	w := &row.Way
+	return row.State == store.Answered && w.Shown == 0 && w.Unknown == 0 &&
+		(row.Delivery == store.Ticket || row.Delivery == store.Late && w.Tries > 0 && w.Told == 0)
 }

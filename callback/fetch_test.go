@@ -937,3 +937,47 @@ func TestTicketOfTheRest(t *testing.T) {
 
 // squeezed is a text without white space.
 func squeezed(s string) string { return strings.Join(strings.Fields(s), "") }
+
+// Fifty answers of a user are not ready, or wait for him and do not fit: his next messages read few of them.
+func TestS35AheadReadsFew(t *testing.T) {
+	t.Parallel()
+	for _, ready := range []bool{false, true} {
+		t.Run(fmt.Sprintf("ready=%v", ready), func(t *testing.T) {
+			t.Parallel()
+			in2026(t, func(t *testing.T) {
+				h := &bot{answer: func(ctx context.Context, content string) (echostr.Reply, error) {
+					if content == "now" {
+						return echostr.Text(strings.Repeat("中", 300)), nil
+					}
+					return echostr.Text(strings.Repeat("满", 680)), pause(ctx, 5*time.Minute)
+				}}
+				a := patient(callback.Plain, h)
+				st := &faulty{Store: memory.New(memory.Config{})}
+				s := start(t, callback.Config{Accounts: []callback.Account{a}, Store: st, MaxUserMessages: -1})
+				p := newPhone(t, s, a)
+				var all sync.WaitGroup
+				for i := range 50 {
+					all.Go(func() {
+						if g := p.says(fmt.Sprint("late ", i)); len(linksIn(g.text)) != 1 {
+							t.Errorf("the user sees %v, want the placeholder", g)
+						}
+					})
+				}
+				all.Wait()
+				if ready {
+					time.Sleep(10 * time.Minute)
+				}
+				lists, gets := st.count("List"), st.count("Get")
+				for range 10 {
+					if g := p.says("now"); g.kind != "text" {
+						t.Errorf("%v", g)
+					}
+				}
+				lists, gets = st.count("List")-lists, st.count("Get")-gets
+				if want := map[bool]int{false: 0, true: 50}[ready]; lists > 0 || gets != want {
+					t.Errorf("ten messages have listed turns %d times, and read %d; want none, and %d", lists, gets, want)
+				}
+			})
+		})
+	}
+}

@@ -53,7 +53,7 @@ type item struct {
 	// changed since, the save that comes first says so. Nil: there was no room for it.
 	row      *store.Turn
 	onItsWay bool // see turn.OnItsWay
-	unread   bool // an answer that may be put ahead of the next one
+	unread   bool // an answer that may be put ahead of the next one, or one that another node may be about to have
 	posted   bool // its flight has been told, and has not answered yet
 	going    bool // it is being sent
 	answered bool // the API has said what has become of it, which is not saved yet
@@ -308,9 +308,9 @@ func (o *outbox) take(a *account, row *store.Turn) {
 	if it.since = row.FinishedAt; it.since.IsZero() {
 		it.since = row.ReceivedAt
 	}
-	it.unread = row.Way.Shown == 0 && row.Way.Unknown == 0 &&
-		(row.Delivery == store.Ticket && row.State != store.Failed || // another node may be about to answer it
-			row.Delivery == store.Late && row.State == store.Answered && row.Way.Tries > 0 && row.Way.Told == 0)
+	// What runs here is noted again when it is answered; another node does not say.
+	runs := row.State == store.Running && row.Delivery == store.Ticket
+	it.unread = isUnread(row) || runs && row.Owner != o.s.node.self()
 	o.arrange(it)
 }
 
@@ -556,13 +556,22 @@ func (o *outbox) keepCode(key store.Key) {
 	}
 }
 
-// unread reports whether an answer may wait for the user that can be put ahead of the next one, as far as
-// this process knows.
-func (o *outbox) unread(account, openID string) bool {
+// unread returns the first answers that may wait for the user and can be put ahead of the next one, n at most. It
+// reports false if this process does not know yet.
+func (o *outbox) unread(u user, n int) (keys []store.Key, known bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	l := o.users[user{account, openID}]
-	return !o.full || l != nil && slices.ContainsFunc(l.items, func(it *item) bool { return it.unread })
+	if l := o.users[u]; l != nil {
+		for _, it := range l.items {
+			if len(keys) == n {
+				break
+			}
+			if it.unread {
+				keys = append(keys, it.key)
+			}
+		}
+	}
+	return keys, o.full
 }
 
 // waiting returns how many answers the API is to send, and since when the oldest one is ready.
