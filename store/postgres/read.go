@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -145,9 +146,64 @@ func (r *Reader) turns(ctx context.Context, each func(store.Turn, error), text s
 }
 
 // List returns the turns that match f, as [store.Store] does. A row that cannot be read concerns its own
-// message only, and is left out.
+// message only, and is left out. Few turns among very many are looked for in several statements, each of which looks
+// through no more than it has time for.
 func (r *Reader) List(ctx context.Context, f store.Filter) (turns []store.Turn, err error) {
-	text, args := listing(&f)
+	if !isSparse(&f) {
+		return r.list(ctx, &f)
+	}
+	if f.Limit <= 0 {
+		f.Limit = store.DefaultLimit
+	}
+	left, since := f.Limit, f.Since
+	for {
+		f.Limit, f.Since = left-len(turns), since
+		edge, err := r.edge(ctx, &f)
+		if err != nil {
+			return nil, err
+		}
+		if !edge.IsZero() {
+			f.Since = edge
+		}
+		some, err := r.list(ctx, &f)
+		if err != nil {
+			return nil, err
+		}
+		if turns = append(turns, some...); len(turns) >= left || edge.IsZero() {
+			return turns, nil
+		}
+		f.Until = edge
+	}
+}
+
+// isSparse reports whether turns that match f may lie far apart in the order of their times, with no index that leads
+// from one to the next.
+func isSparse(f *store.Filter) bool {
+	running := len(f.States) == 1 && f.States[0] == store.Running
+	return !f.Due && !f.ByDue() && f.OpenID == "" && !running && (len(f.States) > 0 || f.Account != "" || f.Owner != (store.Node{}))
+}
+
+// edge returns when the last turn was received of the next stretch that f looks through, the zero time if there are
+// no more.
+func (r *Reader) edge(ctx context.Context, f *store.Filter) (edge time.Time, err error) {
+	since, until := int64(math.MinInt64), int64(math.MaxInt64)
+	if !f.Since.IsZero() {
+		since = roundUp(f.Since)
+	}
+	if !f.Until.IsZero() {
+		until = roundUp(f.Until)
+	}
+	var at int64
+	err = r.call(ctx, true, func(ctx context.Context) error {
+		return r.pool.QueryRow(ctx, `SELECT coalesce((SELECT received_at FROM turn WHERE received_at >= $1 AND received_at < $2 ORDER BY received_at DESC OFFSET $3 LIMIT 1), 0)`,
+			since, until, stretch).Scan(&at)
+	})
+	return fromMillis(at), err
+}
+
+// list is List in one statement.
+func (r *Reader) list(ctx context.Context, f *store.Filter) (turns []store.Turn, err error) {
+	text, args := listing(f)
 	err = r.call(ctx, true, func(ctx context.Context) error {
 		turns = nil
 		return r.turns(ctx, func(t store.Turn, err error) {

@@ -108,8 +108,8 @@ func (s *Store) settle(ctx context.Context) error {
 	return nil
 }
 
-// stretch is how many turns a statement looks through that expires some of them. Those without content that are
-// kept to know their keys may be millions.
+// stretch is how many turns a statement looks through that expires some of them, or looks for few. Those without content
+// that are kept to know their keys may be millions.
 const stretch = 10_000
 
 // expireTurns expires some of the next turns that were received at a moment or later: it removes those received

@@ -2,9 +2,11 @@ package postgres_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -83,6 +85,42 @@ func TestExpireBehindManyTurns(t *testing.T) {
 	}
 	if n, err := s.Expire(t.Context(), now.Add(time.Hour), now.Add(time.Hour)); n != many+1 || err != nil {
 		t.Errorf("%d rows were removed, %v; want %d", n, err, many+1)
+	}
+}
+
+// Few turns among very many are found, in their order, wherever they lie.
+func TestListFewAmongMany(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.DSN(t)
+	s := open(t, postgres.Config{DSN: dsn})
+	began := time.UnixMilli(time.Now().Add(-time.Hour).UnixMilli())
+	const many = 2*postgres.Stretch + 100
+	// The first, one in the middle and the last have failed; all after the middle were received at one moment.
+	exec(t, dsn, fmt.Sprintf(`INSERT INTO turn (id, version, key, account, openid, original_id, msg_type, event, create_time, received_at, seen, state, pure, attempt, owner, epoch, finished_at, reason, delivery, offered_to, due, code)
+		SELECT nextval('turn_id'), 1, decode(lpad(to_hex(n), 40, '0'), 'hex'), CASE WHEN n = 2 THEN 'rare'::bytea ELSE 'demo' END, '', '', 'text', '', 1, %d + least(n, %d), 1, CASE WHEN n IN (1, %[2]d, %d) THEN 4 ELSE 3 END, false, 1, '', 0, 0, '', 0, 0, 0, '' FROM generate_series(1, %[3]d) AS n`,
+		began.UnixMilli(), many/2, many))
+	failed := []store.State{store.Failed}
+	at := func(ms int) time.Time { return began.Add(time.Duration(ms) * time.Millisecond) }
+	for _, test := range []struct {
+		name   string
+		filter store.Filter
+		want   []int64
+	}{
+		{"all", store.Filter{States: failed}, []int64{many, many / 2, 1}},
+		{"two", store.Filter{States: failed, Limit: 2}, []int64{many, many / 2}},
+		{"since", store.Filter{States: failed, Since: at(2)}, []int64{many, many / 2}},
+		{"until", store.Filter{States: failed, Until: at(many / 2)}, []int64{1}},
+		{"an account", store.Filter{Account: "rare"}, []int64{2}},
+		{"none", store.Filter{Account: "demo", States: []store.State{store.Erased}}, nil},
+	} {
+		turns, err := s.List(t.Context(), test.filter)
+		var got []int64
+		for _, row := range turns {
+			got = append(got, int64(binary.BigEndian.Uint64(row.Key[len(row.Key)-8:])))
+		}
+		if err != nil || !slices.Equal(got, test.want) {
+			t.Errorf("%s: %v, %v; want %v", test.name, got, err, test.want)
+		}
 	}
 }
 
