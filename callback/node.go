@@ -336,9 +336,9 @@ func (m *membership) confirmDeparted() error {
 }
 
 // troubled logs that the store fails, once a minute. That it is broken is told in
-// another way.
+// another way, and that it is closed when the process ends is no failure.
 func (m *membership) troubled(err error) {
-	if errors.Is(err, context.Canceled) || errors.Is(err, store.ErrBroken) {
+	if errors.Is(err, context.Canceled) || errors.Is(err, store.ErrBroken) || errors.Is(err, store.ErrClosed) {
 		return
 	}
 	m.mu.Lock()

@@ -1,12 +1,14 @@
 package callback_test
 
 import (
+	"context"
 	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/echostr/echostr/callback"
+	"github.com/echostr/echostr/store"
 	"github.com/echostr/echostr/store/memory"
 )
 
@@ -70,6 +72,24 @@ func TestStoreIsNotBack(t *testing.T) {
 		time.Sleep(20 * time.Second)
 		if strings.Count(out.String(), "the store is back") != 1 {
 			t.Errorf("it is:\n%s", out.String())
+		}
+	})
+}
+
+// closing is a store that is closed while it is still asked.
+type closing struct{ store.Store }
+
+func (closing) Owners(context.Context) ([]store.Node, error) { return nil, store.ErrClosed }
+
+// A process that ends closes its store, and does not say that it fails.
+func TestClosedStoreDoesNotFail(t *testing.T) {
+	t.Parallel()
+	in2026(t, func(t *testing.T) {
+		var out log
+		start(t, callback.Config{Accounts: []callback.Account{account(callback.Plain, newWitness(0))}, Store: closing{memory.New(memory.Config{})}, Logger: out.logger(slog.LevelInfo)})
+		time.Sleep(10 * time.Second)
+		if strings.Contains(out.String(), "the store fails") {
+			t.Errorf("it says\n%s", out.String())
 		}
 	})
 }
