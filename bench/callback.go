@@ -20,7 +20,7 @@ const missingOfPeers = "durable messages, one start per message, late answers"
 
 // aims are the ratios to bare net/http that are aimed at.
 var aims = map[string]string{
-	"Echostr, memory": "1.4", "Echostr, memory, safe": "1.75", "Echostr, SQLite": "3.3", "Echostr, SQLite, Pure": "2.4", "Echostr, PostgreSQL": "4",
+	"Echostr, memory": "1.25", "Echostr, memory, safe": "1.6", "Echostr, SQLite": "2.8", "Echostr, SQLite, Pure": "2", "Echostr, PostgreSQL": "4",
 }
 
 // callback compares the same echo bot on everything.
