@@ -3,6 +3,7 @@ package load
 import (
 	"maps"
 	"net/http"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -245,7 +246,7 @@ func (c *counters) pushes(r *simulator.Report, due time.Time, rules simulator.Ru
 		default:
 			o.Reset++
 		}
-		if own(&r.Pushes[i]) {
+		if own(&r.Pushes[i], runtime.GOOS) {
 			c.own++
 		}
 	}

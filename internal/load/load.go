@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -302,12 +303,20 @@ func (k *keeper) Write(p []byte) (int, error) {
 // end is when a push was over.
 func end(p *simulator.Push) time.Time { return p.Start.Add(p.Duration) }
 
-// own reports whether a push went wrong on this side, for want of ports or files.
-func own(p *simulator.Push) bool {
-	for _, e := range []syscall.Errno{syscall.EADDRNOTAVAIL, syscall.EMFILE, syscall.ENFILE} {
-		if errors.Is(p.Err, e) {
-			return true
-		}
+// Winsock's numbers for want of files, ports and buffers. Those of package syscall are made up on Windows.
+const (
+	wsaEMFILE        syscall.Errno = 10024
+	wsaEADDRINUSE    syscall.Errno = 10048
+	wsaEADDRNOTAVAIL syscall.Errno = 10049
+	wsaENOBUFS       syscall.Errno = 10055
+)
+
+// own reports whether a push went wrong on this side, which is a goos, for want of ports or files.
+func own(p *simulator.Push, goos string) bool {
+	ours := []syscall.Errno{syscall.EADDRNOTAVAIL, syscall.EMFILE, syscall.ENFILE}
+	if goos == "windows" {
+		ours = []syscall.Errno{wsaEMFILE, wsaEADDRINUSE, wsaEADDRNOTAVAIL, wsaENOBUFS}
 	}
-	return p.Err != nil && strings.Contains(p.Err.Error(), "too many open files")
+	return slices.ContainsFunc(ours, func(e syscall.Errno) bool { return errors.Is(p.Err, e) }) ||
+		p.Err != nil && strings.Contains(p.Err.Error(), "too many open files") // net.DNSError has the text only
 }

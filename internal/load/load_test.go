@@ -10,10 +10,12 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -386,6 +388,27 @@ func TestAPI(t *testing.T) {
 }
 
 // TestSeed: the same seed makes the same messages.
+// Pushes that fail for want of ports, files or buffers here are told apart from those that the server refuses. Windows has numbers
+// of its own for it, and those of package syscall are made up there.
+func TestOwn(t *testing.T) {
+	t.Parallel()
+	for _, e := range []syscall.Errno{syscall.EADDRNOTAVAIL, syscall.EMFILE, syscall.ENFILE} {
+		if err := fmt.Errorf("push: %w", &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", e)}); !own(&simulator.Push{Err: err}, "linux") {
+			t.Errorf("%v is taken for the server's", err)
+		}
+	}
+	for _, e := range []syscall.Errno{10024, 10048, 10049, 10055} {
+		if err := error(os.NewSyscallError("connectex", e)); !own(&simulator.Push{Err: err}, "windows") || own(&simulator.Push{Err: err}, "linux") {
+			t.Errorf("%d is not that of Windows", e)
+		}
+	}
+	for _, err := range []error{nil, io.EOF, os.NewSyscallError("connect", syscall.ECONNREFUSED), context.DeadlineExceeded} {
+		if own(&simulator.Push{Err: err}, "linux") || own(&simulator.Push{Err: err}, "windows") {
+			t.Errorf("%v is taken for ours", err)
+		}
+	}
+}
+
 func TestSeed(t *testing.T) {
 	t.Parallel()
 	of := func(seed uint64) (list []string) {
