@@ -111,7 +111,7 @@ func (r *run) firstCall(ctx context.Context, deadline time.Time) (time.Duration,
 	began := time.Now()
 	for before := r.api.noted(); r.api.noted() == before; {
 		if time.Now().After(deadline) {
-			return -1, nil
+			return -time.Millisecond, nil // a figure is in ms
 		}
 		if err := pause(ctx, 20*time.Millisecond); err != nil {
 			return 0, err
