@@ -267,7 +267,7 @@ func (c *loadCommand) print(w io.Writer, l *load.Ledger) {
 	t := newTable()
 	row := func(name string, n int, about string) { t.add(name, right(thousands(n), 9), about) }
 	about := fmt.Sprintf("in %s, of %s users", seconds(l.Seconds), thousands(l.Users))
-	if l.Seconds > 0 { // from the first to the last
+	if l.Messages > 1 && l.Seconds > 0 { // from the first to the last
 		about += fmt.Sprintf(", %s/s", number(math.Round(10*float64(l.Messages-1)/l.Seconds)/10))
 	}
 	row("Messages (消息)", l.Messages, about)

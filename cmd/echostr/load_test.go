@@ -133,7 +133,7 @@ func TestLoadPrints(t *testing.T) {
 		},
 	}
 	silent := &load.Ledger{
-		Complete: true, Users: 1, Counts: load.Counts{Messages: 1, Acknowledged: 1}, AcknowledgedByPush: []int{1}, Pushes: 1, Outcomes: load.Outcomes{OK: 1}, API: new(load.APILedger),
+		Seconds: 1e-5, Complete: true, Users: 1, Counts: load.Counts{Messages: 1, Acknowledged: 1}, AcknowledgedByPush: []int{1}, Pushes: 1, Outcomes: load.Outcomes{OK: 1}, API: new(load.APILedger),
 		FirstAnswer: took(1, .001), Push: []load.Latency{took(1, .001)}, Start: took(1, 0), Kinds: []load.KindLedger{{Kind: "text", Counts: load.Counts{Messages: 1, Acknowledged: 1}}},
 	}
 	var b strings.Builder
