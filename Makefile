@@ -6,19 +6,24 @@ FUZZTIME ?= 30s
 CHAOS    ?= -full
 SOAK     ?= 8h
 BENCH    ?= -out ../docs/benchmarks
+# The packages whose tests mostly wait: for the whole program, a browser, the faults.
+E2E       = $(addprefix github.com/echostr/echostr/,cmd/echostr internal/chaos simulator/page)
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test race security fuzz sim chaos mutants nightly release bench lint fmt build
+.PHONY: help run test e2e race security fuzz sim chaos mutants nightly release bench lint fmt build
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: build ## start a bot and the simulator; open the address that it prints
 	@exec bin/echostr dev
 
-test: ## run all tests with the race detector, in random order
-	go test -race -shuffle=on ./...
+test: ## run the tests with the race detector, in random order, without those of e2e: three minutes
+	@go test -race -shuffle=on $(filter-out $(E2E),$(shell go list ./...))
+
+e2e: ## run the tests that start the whole program, a browser, or faults: three minutes more
+	go test -race -shuffle=on $(E2E)
 
 race: ## run all tests three times, which finds more races than once
 	go test -race -shuffle=on -count=3 ./...
