@@ -13,8 +13,7 @@ import (
 	"github.com/echostr/echostr/callback"
 )
 
-// FuzzCallback is fuzz target 1 of reliability §5.1: method, query, body and headers
-// to ServeHTTP. The flags say what is signed, so that the fuzzer gets behind the
+// FuzzCallback gives any method, query, body and headers to ServeHTTP. The flags say what is signed, so that the fuzzer gets behind the
 // signatures without having to guess them.
 func FuzzCallback(f *testing.F) {
 	const (

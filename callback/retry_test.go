@@ -43,7 +43,7 @@ func (n *answers) add(t *testing.T, a callback.Account, g got) {
 	}
 }
 
-// Property 1 of reliability §5.2: any order, number and overlap of the pushes
+// Any order, number and overlap of the pushes
 // of a message, on one node or two: one start, one answer, and every push that
 // is answered after the result gets it.
 func TestPushesInAnyOrder(t *testing.T) {
@@ -178,7 +178,7 @@ func TestRetryJoins(t *testing.T) {
 }
 
 // What the server can know of a push's number when it has not seen the ones
-// before: reliability §2.4.
+// before: "Which push is it?" in docs/reliability.md.
 func TestPushNumber(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
