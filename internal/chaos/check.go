@@ -98,12 +98,15 @@ func Check(e *Evidence) ([]Violation, Counts) {
 	return c.list, c.counts
 }
 
-// unaccepted says of some of the messages that WeChat has given up without any 200 what is known about them.
+// unaccepted says of some of the messages that WeChat has given up without any 200 what is known about them: first of
+// those that nothing excuses.
 func unaccepted(e *Evidence) (list []string) {
 	c := newChecker(e)
-	for _, m := range e.Messages {
-		if !m.Forged && !m.Stopped && !m.Acked() && len(list) < showViolations {
-			list = append(list, fmt.Sprintf("%s (%s, %s) %s", m.ID, m.Do, m.Account, c.facts(m)))
+	for _, excused := range []bool{false, true} {
+		for _, m := range e.Messages {
+			if m.givenUp() && (why(e, m) != inexcusable) == excused && len(list) < showViolations {
+				list = append(list, fmt.Sprintf("%s (%s, %s) %s", m.ID, m.Do, m.Account, c.facts(m)))
+			}
 		}
 	}
 	return list

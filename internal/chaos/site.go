@@ -279,23 +279,29 @@ const (
 	inexcusable = "nothing"
 )
 
-// unacceptedBy counts the messages that were given up by why: the reason of the last of their pushes, if each of
-// them has one.
+// unacceptedBy counts the messages that were given up by why.
 func unacceptedBy(e *Evidence) map[string]int {
 	by := make(map[string]int)
 	for _, m := range e.Messages {
-		if m.Forged || m.Stopped || m.Acked() || len(m.Pushes) == 0 {
-			continue
+		if m.givenUp() && len(m.Pushes) > 0 {
+			by[why(e, m)]++
 		}
-		why := inexcusable
-		for i := range m.Pushes {
-			if why = whyNot(e, m, i); why == inexcusable {
-				break
-			}
-		}
-		by[why]++
 	}
 	return by
+}
+
+// givenUp reports whether WeChat has given the message up without any 200.
+func (m *Message) givenUp() bool { return !m.Forged && !m.Stopped && !m.Acked() }
+
+// why is the reason of the last push, if each of them has one.
+func why(e *Evidence, m *Message) string {
+	reason := inexcusable
+	for i := range m.Pushes {
+		if reason = whyNot(e, m, i); reason == inexcusable {
+			break
+		}
+	}
+	return reason
 }
 
 // whyNot says why a push was not answered: docs/reliability.md names these reasons.
