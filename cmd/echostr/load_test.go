@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -220,13 +219,8 @@ func TestE2ELoad(t *testing.T) {
 	if testing.Short() {
 		t.Skip("NOT TESTED with -short: answers after 6 real seconds")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	api := l.Addr().String()
-	l.Close()
-	file := write(t, "echostr.yaml", "store: memory\napi_base_url: http://"+api+"\n"+strings.ReplaceAll(modesYAML(", bot: demo, verified: true, app_secret: 0f1e2d3c4b5a69788796a5b4c3d2e1f0"), "\r", ""))
+	api := "127.0.0.1:" + freePort(t)
+	file := write(t, "echostr.yaml", "store: memory\napi_base_url: http://"+api+"\n"+modesYAML(", bot: demo, verified: true, app_secret: 0f1e2d3c4b5a69788796a5b4c3d2e1f0"))
 	server := launch(t, nil, binary(t, "echostr"), "serve", "-c", file)
 	base := server.waitFor(t, `(http://127\.0\.0\.1:\d+)/wx/plain`)
 	p := launch(t, nil, binary(t, "echostr"), "load", base+"/wx/safe", "-c", file, "--account=safe", "--listen", api,

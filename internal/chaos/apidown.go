@@ -14,18 +14,8 @@ type apiDownOptions struct {
 // apiDown has WeChat's API be down in one way after the other, under load. It is down when the first token is
 // fetched, too.
 func apiDown(ctx context.Context, r *run, o apiDownOptions) error {
-	if err := r.configure(r.dir); err != nil {
-		return err
-	}
-	w, err := r.wechat(lateMix)
+	w, p, err := r.begin(r.dir, lateMix)
 	if err != nil {
-		return err
-	}
-	p, err := r.start(startOptions{pure: r.opts.Pure})
-	if err != nil {
-		return err
-	}
-	if err := p.waitReady(20 * time.Second); err != nil {
 		return err
 	}
 	stop := func() {}

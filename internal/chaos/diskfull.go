@@ -33,18 +33,8 @@ func diskFull(ctx context.Context, r *run, o fullOptions) error {
 		return err
 	}
 	r.onClose(func() error { return unmount(folder) })
-	if err := r.configure(folder); err != nil {
-		return err
-	}
-	w, err := r.wechat(fullMix)
+	w, p, err := r.begin(folder, fullMix)
 	if err != nil {
-		return err
-	}
-	p, err := r.start(startOptions{pure: r.opts.Pure})
-	if err != nil {
-		return err
-	}
-	if err := p.waitReady(20 * time.Second); err != nil {
 		return err
 	}
 	stop := w.load(ctx, r.opts.Rate)

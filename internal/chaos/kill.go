@@ -23,24 +23,14 @@ const settleTime = 3 * time.Minute
 
 // killLoop kills the process at random moments under load.
 func killLoop(ctx context.Context, r *run, o killOptions) error {
-	if err := r.configure(r.dir); err != nil {
-		return err
-	}
 	m := lateMix
 	if o.Fast {
 		m = killMix
 	} else {
 		r.api.sick.Store(&apiFaults)
 	}
-	w, err := r.wechat(m)
+	w, p, err := r.begin(r.dir, m)
 	if err != nil {
-		return err
-	}
-	p, err := r.start(startOptions{pure: r.opts.Pure})
-	if err != nil {
-		return err
-	}
-	if err := p.waitReady(20 * time.Second); err != nil {
 		return err
 	}
 	stop := w.load(ctx, r.opts.Rate)

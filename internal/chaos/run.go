@@ -162,6 +162,23 @@ func (r *run) wechat(m mix) (*wechat, error) {
 	return w, err
 }
 
+// begin configures and starts a bot that has its database in folder, and returns it when it is ready, with the WeChat that
+// is to push to it.
+func (r *run) begin(folder string, m mix) (*wechat, *process, error) {
+	if err := r.configure(folder); err != nil {
+		return nil, nil, err
+	}
+	w, err := r.wechat(m)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := r.start(startOptions{pure: r.opts.Pure})
+	if err != nil {
+		return nil, nil, err
+	}
+	return w, p, p.waitReady(20 * time.Second)
+}
+
 // source is a database, and the WeChat that pushed to those who have it.
 type source struct {
 	database string

@@ -24,18 +24,8 @@ type size struct {
 
 // soak keeps one process under load.
 func soak(ctx context.Context, r *run, o soakOptions) error {
-	if err := r.configure(r.dir); err != nil {
-		return err
-	}
-	w, err := r.wechat(lateMix)
+	w, p, err := r.begin(r.dir, lateMix)
 	if err != nil {
-		return err
-	}
-	p, err := r.start(startOptions{pure: r.opts.Pure})
-	if err != nil {
-		return err
-	}
-	if err := p.waitReady(20 * time.Second); err != nil {
 		return err
 	}
 	stop := w.load(ctx, r.opts.Rate)

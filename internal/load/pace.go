@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// Pace calls send when a message is due, rate times a second from now on, whatever became of those before, until n have been
-// sent or ctx ends; n 0 means no number. send must not wait. It returns how many messages it has sent, which may be more than the one that was due, and those are then
-// due less. It gets the moment of the first of them. Pace returns how many were sent.
+// Pace calls send when a message is due, rate times a second from now on, whatever became of those before, until n have
+// been sent or ctx ends; n 0 means no number. It returns how many were. send gets the moment that its message was due, and
+// must not wait. It returns how many messages it has sent: those beyond the one that was due are not due later.
 func Pace(ctx context.Context, rate float64, n int, send func(due time.Time) int) (sent int) {
 	start := time.Now()
 	timer := time.NewTimer(0)
