@@ -25,9 +25,11 @@ type sink struct {
 	n      int
 }
 
-func (s *sink) Header() http.Header         { return s.header }
-func (s *sink) WriteHeader(int)             {}
-func (s *sink) Write(b []byte) (int, error) { s.n += len(b); return len(b), nil }
+func (s *sink) Header() http.Header               { return s.header }
+func (s *sink) WriteHeader(int)                   {}
+func (s *sink) Write(b []byte) (int, error)       { s.n += len(b); return len(b), nil }
+func (s *sink) WriteString(b string) (int, error) { s.n += len(b); return len(b), nil }
+func (s *sink) SetReadDeadline(time.Time) error   { return nil }
 
 // BenchmarkPush is one message from the first check to the answer, without
 // net/http around it. Nobody of 50,000 users floods. `make bench` has the figure that counts, beside a bare server.

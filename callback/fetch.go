@@ -115,7 +115,7 @@ type taking struct {
 // tell tells the turn that wants the answer of this one. What it is denied has a text for the
 // user, if there is something to be said.
 func (f *flight) tell(kind turn.Action) {
-	j := &f.job
+	j := f.job
 	if j.taken == nil {
 		return
 	}

@@ -26,8 +26,7 @@ type flight struct {
 	key     store.Key
 
 	mu      sync.Mutex
-	queue   []job
-	slot    [1]job // what queue mostly needs
+	queue   queue
 	driven  bool
 	lastID  int
 	waiting []*openPush // by arrival
@@ -51,7 +50,7 @@ type flight struct {
 	sending bool            // this process is sending a part of the reply
 	entered bool            // it counts as one that its user has under way
 	coded   bool            // the outbox has given it a code
-	job     job             // the present one
+	job     *job            // the present one
 	msg     echostr.Message // decoded; nil if only the row is known
 	route   *echostr.Route
 	digest  [32]byte
@@ -73,6 +72,38 @@ type job struct {
 	done   chan<- store.Turn
 	marked int64 // the version that marks have saved; then there is no event
 	forget bool  // the user's data has been erased; then there is no event
+
+	next *job // in the queue
+}
+
+// queue is a list of jobs. They are large and live short, so they are used again: a job is the queue's
+// from push to pop, then the driver's until free.
+type queue struct{ first, last *job }
+
+var jobs = sync.Pool{New: func() any { return new(job) }}
+
+func (q *queue) push(j *job) {
+	kept := jobs.Get().(*job)
+	*kept = *j
+	if q.first == nil {
+		q.first = kept
+	} else {
+		q.last.next = kept
+	}
+	q.last = kept
+}
+
+func (q *queue) pop() *job {
+	j := q.first
+	if j != nil {
+		q.first = j.next
+	}
+	return j
+}
+
+func (j *job) free() {
+	*j = job{}
+	jobs.Put(j)
 }
 
 // post queues an event; a goroutine of its own drives the flight if nobody does.
@@ -85,13 +116,10 @@ func (f *flight) postJob(j *job) {
 	}
 }
 
-// enqueue is called with f.mu held, and gives it up. It reports whether the caller
-// has to see to it that the flight is driven.
+// enqueue queues a copy of j. It is called with f.mu held, and gives it up. It reports whether the
+// caller has to see to it that the flight is driven.
 func (f *flight) enqueue(j *job) (drive bool) {
-	if f.queue == nil {
-		f.queue = f.slot[:0]
-	}
-	f.queue = append(f.queue, *j)
+	f.queue.push(j)
 	drive = !f.driven
 	f.driven = true
 	f.mu.Unlock()
@@ -120,7 +148,7 @@ func (f *flight) drive() {
 
 // do takes the present job to its effects, and tells those who wait for it.
 func (f *flight) do() (start *attempt) {
-	j := &f.job
+	j := f.job
 	isDue := j.ev.Kind == turn.Due
 	start = f.apply(j)
 	if isDue {
@@ -142,6 +170,8 @@ func (f *flight) do() (start *attempt) {
 	if j.done != nil {
 		j.done <- f.state.Row
 	}
+	f.job = nil
+	j.free()
 	return start
 }
 
@@ -164,13 +194,10 @@ func (f *flight) close(p *openPush, written bool) {
 // next makes the next event the present one, or stops driving.
 func (f *flight) next() bool {
 	f.mu.Lock()
-	if len(f.queue) > 0 {
-		f.job = f.queue[0]
-		f.queue = f.queue[1:]
+	if f.job = f.queue.pop(); f.job != nil {
 		f.mu.Unlock()
 		return true
 	}
-	f.queue, f.slot[0] = nil, job{}
 	f.driven = false
 	f.rest()
 	return false
@@ -205,7 +232,7 @@ func (f *flight) idle() bool { return !f.state.Running && len(f.state.Open) == 0
 func (f *flight) handOver() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.queue) > 0 {
+	if f.queue.first != nil {
 		f.s.workers.drive(f)
 		return
 	}

@@ -205,7 +205,8 @@ func (f *flight) run(a *attempt) {
 		f.s.stats.running.Add(-1)
 		a.handled(&res)
 		if res.state != 0 {
-			f.postAndDrive(a.ended(res))
+			j := a.ended(res)
+			f.postAndDrive(&j)
 		}
 	}()
 	if old := a.after; old != nil {
@@ -297,7 +298,8 @@ func (a *attempt) abandon() {
 	s.stats.running.Add(-1)
 	s.stats.timeouts.Add(1)
 	a.log(slog.LevelError, "handler hangs beyond its time and was given up", slog.Duration(keyTook, a.budget))
-	a.f.postJob(a.ended(failed(reasonTimeout)))
+	j := a.ended(failed(reasonTimeout))
+	a.f.postJob(&j)
 }
 
 // result is what an attempt has come to. It is small because it lies on the stack
@@ -310,11 +312,11 @@ type result struct {
 
 func failed(reason string) result { return result{state: store.Failed, reason: reason} }
 
-func (a *attempt) ended(r result) *job {
+func (a *attempt) ended(r result) job {
 	a.asking.Lock()
 	said := a.said
 	a.asking.Unlock()
-	return &job{text: r.text, ev: turn.Event{
+	return job{text: r.text, ev: turn.Event{
 		Kind: turn.Result, Self: a.owner, Attempt: a.number, State: r.state, Reply: r.reply, Reason: r.reason, Parts: 1, Said: said,
 	}}
 }
@@ -377,8 +379,10 @@ func (a *attempt) answer(reply echostr.Reply) result {
 	silent := result{state: store.Silent}
 	text, isText := reply.(echostr.TextReply)
 	if isText && a.fetch.Page == 0 {
-		text.Content = a.f.account.readable(text.Content)
-		reply = text
+		if content := a.f.account.readable(text.Content); content != text.Content {
+			text.Content = content
+			reply = text
+		}
 	}
 	if echostr.IsNone(reply) {
 		return a.remembered(reply, silent)
@@ -388,17 +392,18 @@ func (a *attempt) answer(reply echostr.Reply) result {
 		return silent
 	}
 	err := echostr.Validate(reply, a.msg)
-	var tooLong *echostr.TooLongError
+	tooLong, isTooLong := errors.AsType[*echostr.TooLongError](err)
 	switch {
+	case err == nil:
 	case errors.Is(err, echostr.ErrEmptyText):
 		a.log(slog.LevelWarn, "the reply is empty and is not sent", slog.Any(keyError, err))
 		return a.remembered(nil, silent) // R-REPLY-EMPTY
-	case errors.As(err, &tooLong) && tooLong.Bytes > maxReply:
+	case isTooLong && tooLong.Bytes > maxReply:
 		a.log(slog.LevelWarn, "the reply is too long and was cut", slog.Int(keyBytes, tooLong.Bytes))
 		text.Content = echostr.CutText(text.Content, maxReply)
 		reply = text
-	case errors.As(err, &tooLong): // it goes out in pages
-	case err != nil:
+	case isTooLong: // it goes out in pages
+	default:
 		a.f.s.stats.errors.Add(1)
 		a.log(slog.LevelError, "the reply is invalid and is not sent", slog.Any(keyError, err))
 		return failed("invalid reply: " + shorten(err.Error()))
@@ -407,8 +412,10 @@ func (a *attempt) answer(reply echostr.Reply) result {
 		return r
 	}
 	if isText && a.fetch.Page == 0 && !a.f.goesElsewhere() {
-		text.Content = a.ahead(text.Content)
-		reply = text
+		if content := a.ahead(text.Content); content != text.Content {
+			text.Content = content
+			reply = text
+		}
 	}
 	a.to.CreateTime = a.f.s.clock.now().Unix()
 	buf := buffers.Get().(*[]byte)

@@ -42,8 +42,8 @@ func (s *Server) await(w http.ResponseWriter, r *http.Request, p *openPush) {
 	// Until the timer fires the push may be answered; after that it is held,
 	// if the turn's rules say so, and in the end given up.
 	policy := &p.flight.account.policy
-	timer := time.NewTimer(time.Until(p.entered.Add(policy.AnswerBy)))
-	defer timer.Stop()
+	timer := s.timer(time.Until(p.entered.Add(policy.AnswerBy)))
+	defer s.putTimer(timer)
 	answered := p.answered
 	for due := true; ; {
 		select {
@@ -70,6 +70,20 @@ func (s *Server) await(w http.ResponseWriter, r *http.Request, p *openPush) {
 			p.abort(turn.PushOver)
 		}
 	}
+}
+
+// timer returns one that fires after d. Every push needs one, and few of them fire, so they are used again.
+func (s *Server) timer(d time.Duration) *time.Timer {
+	if t, ok := s.timers.Get().(*time.Timer); ok {
+		t.Reset(d)
+		return t
+	}
+	return time.NewTimer(d)
+}
+
+func (s *Server) putTimer(t *time.Timer) {
+	t.Stop() // from then on nothing is received from it
+	s.timers.Put(t)
 }
 
 // abort leaves the turn without an answer and breaks the connection off. The

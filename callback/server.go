@@ -35,6 +35,7 @@ type Server struct {
 	outbox   outbox
 	users    users
 	floods   floods
+	timers   sync.Pool // of pushes
 	stats    counters
 
 	ctx      context.Context // ends with Shutdown; the parent of all handlers
