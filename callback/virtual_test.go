@@ -19,7 +19,10 @@ import (
 	"github.com/echostr/echostr/store/memory"
 )
 
-var virtualMessages = flag.Int("virtual.messages", 10_000, "messages of TestVirtual; the full run has 100000")
+var (
+	virtualMessages = flag.Int("virtual.messages", 10_000, "messages of TestVirtual, of all its seeds together")
+	virtualSeeds    = flag.Int("virtual.seeds", 1, "with how many seeds TestVirtual runs, one after the other")
+)
 
 // TestVirtual plays WeChat with thousands of messages under way at the same time, in virtual
 // time, against the callback and its store in memory: three accounts, one in each mode and
@@ -27,11 +30,16 @@ var virtualMessages = flag.Int("virtual.messages", 10_000, "messages of TestVirt
 // handlers of every slowness. Nothing is lost, nothing is started twice, and every user sees
 // what the rules, computed without the server, let them see. The full run:
 //
-//	go test ./callback -run TestVirtual -v -virtual.messages 100000
+//	go test ./callback -run 'TestVirtual$' -v -timeout 60m -virtual.messages 1000000 -virtual.seeds 20
 func TestVirtual(t *testing.T) {
 	t.Parallel()
+	for seed := range *virtualSeeds {
+		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) { virtual(t, uint64(seed), *virtualMessages / *virtualSeeds) })
+	}
+}
+
+func virtual(t *testing.T, seed uint64, messages int) {
 	began := time.Now()
-	messages := *virtualMessages
 	if messages > 10_000 { // a fifth of the time would go into collecting the garbage
 		defer debug.SetGCPercent(debug.SetGCPercent(200))
 	}
@@ -140,7 +148,7 @@ func TestVirtual(t *testing.T) {
 		for n := range users {
 			official := n % len(officials)
 			u := officials[official].AddFollower("")
-			random := rand.New(rand.NewPCG(uint64(n), 4))
+			random := rand.New(rand.NewPCG(uint64(n), seed))
 			sent.Go(func() {
 				for i := n; i < messages; i += users {
 					time.Sleep(time.Duration(random.IntN(4000)) * time.Millisecond)
