@@ -4,7 +4,7 @@
 //
 //	go run ./internal/mutants                 all of them
 //	go run ./internal/mutants -only M1,M5     some
-//	go run ./internal/mutants -list           what there is, as the table of docs/reliability.md
+//	go run ./internal/mutants -list           what there is, as the table of docs/proof.md
 //
 // A mutant is a patch in this folder. The lines before the diff say what it
 // breaks and what must find it:

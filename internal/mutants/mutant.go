@@ -117,7 +117,7 @@ func choose(all []*mutant, names string) (list []*mutant, err error) {
 	return list, nil
 }
 
-// catalogue is the table of mutants in docs/reliability.md.
+// catalogue is the table of mutants in docs/proof.md.
 func catalogue(all []*mutant) string {
 	var b strings.Builder
 	b.WriteString("| mutant | what it breaks | found as, by |\n| --- | --- | --- |\n")
