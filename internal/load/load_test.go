@@ -387,8 +387,7 @@ func TestAPI(t *testing.T) {
 	})
 }
 
-// TestSeed: the same seed makes the same messages.
-// Pushes that fail for want of ports, files or buffers here are told apart from those that the server refuses. Windows has numbers
+// TestOwn: pushes that fail for want of ports, files or buffers here are told apart from those that the server refuses. Windows has numbers
 // of its own for it, and those of package syscall are made up there.
 func TestOwn(t *testing.T) {
 	t.Parallel()
@@ -409,6 +408,7 @@ func TestOwn(t *testing.T) {
 	}
 }
 
+// TestSeed: the same seed makes the same messages.
 func TestSeed(t *testing.T) {
 	t.Parallel()
 	of := func(seed uint64) (list []string) {
