@@ -150,22 +150,12 @@ func (t *step) undelivered(given store.Outcome, number int) {
 		}
 	}
 	if number >= t.p.LastPush && !t.anotherMayHave() {
-		t.pushesFailed()
+		t.nextWay(ReasonNoPush)
 		return
 	}
 	// WeChat's next push may carry it. Or a process that was cut off from the store may still say that an earlier one has.
 	t.Row.Due = t.ev.Now.Add(t.p.AssumeAfter)
 	t.touch()
-}
-
-// pushesFailed takes the next way, since the push that had the reply last did not take it. If another one
-// may have, of which a process has not told before it died, the user may get it twice.
-func (t *step) pushesFailed() {
-	ambiguous := t.anotherMayHave()
-	t.nextWay(ReasonNoPush)
-	if ambiguous {
-		t.do(Effect{Do: NoteAmbiguous})
-	}
 }
 
 // anotherMayHave reports whether nobody has said how another push has ended that was given the reply, perhaps by

@@ -241,7 +241,11 @@ func TestLadder(t *testing.T) {
 			{"a push has come for it to another node", api, aTurn(store.Undelivered, since(14*time.Second)), Event{Kind: Due}, outcome{Save: Lazily, State: answered, Due: 15 * time.Second}},
 			{"a push has come for it in the future", api, aTurn(store.Undelivered, since(-time.Hour)), Event{Kind: Due}, outcome{Save: Now, Do: []Action{NoteLate}, State: answered, Delivery: store.Late}},
 			{"no retry after a push that failed", api, aTurn(store.Offered, pushes(1, store.Cut)), Event{Kind: Due}, outcome{Save: Now, Do: []Action{NoteLate}, State: answered, Delivery: store.Late}},
-			{"so, and the process that has offered it is another one", api, aTurn(store.Offered, pushes(1, store.Cut), ownedBy(deadNode)), Event{Kind: Due}, outcome{Save: Now, Do: []Action{NoteLate, NoteAmbiguous}, State: answered, Delivery: store.Late}},
+			{"so, and the process that has offered it is another one", api, aTurn(store.Offered, pushes(1, store.Cut), ownedBy(deadNode)), Event{Kind: Due}, outcome{Save: Now, Do: []Action{NoteLate, NoteAmbiguous}, State: answered, Delivery: store.Late, Way: store.Way{Unknown: 1}}},
+			{"no retry after a push that failed, and one before is not known", api, aTurn(store.Offered, pushes(3, store.Cut, store.Open, store.Cut)), Event{Kind: Due}, outcome{Save: Now, Do: []Action{NoteLate, NoteAmbiguous}, State: answered, Delivery: store.Late, Way: store.Way{Unknown: 1}}},
+			{"so, and one before was written", api, aTurn(store.Offered, pushes(3, store.Cut, store.GotReply, store.Cut)), Event{Kind: Due}, outcome{Save: Now, Do: []Action{NoteLate, NoteAmbiguous}, State: answered, Delivery: store.Late, Way: store.Way{Unknown: 1}}},
+			{"so, of an account that sends nothing twice", careful, aTurn(store.Offered, pushes(3, store.Cut, store.Open, store.Cut)), Event{Kind: Due}, outcome{Save: Now, Do: []Action{NoteAmbiguous}, State: answered, Delivery: store.Assumed, Never: true}},
+			{"so, without the API", ticket, aTurn(store.Offered, pushes(3, store.Cut, store.Open, store.Cut)), Event{Kind: Due, Code: "AB"}, outcome{Save: Now, Do: []Action{NoteTicket, NoteAmbiguous}, State: answered, Delivery: store.Ticket, Due: life, Reason: ReasonNoPush, Code: "AB"}},
 			{"no retry after a push that nobody knows of", api, aTurn(store.Offered, pushes(2, store.Cut, store.Open)), Event{Kind: Due}, outcome{Save: Now, Do: []Action{NoteLate, NoteAmbiguous}, State: answered, Delivery: store.Late, Way: store.Way{Unknown: 1}}},
 			{"nor after one that is not recorded", api, aTurn(store.Offered, pushes(2, store.Cut)), Event{Kind: Due}, outcome{Save: Now, Do: []Action{NoteLate, NoteAmbiguous}, State: answered, Delivery: store.Late, Way: store.Way{Unknown: 1}}},
 			{"nor if some are not", api, aTurn(store.Offered, pushes(1, store.Cut), func(row *store.Turn) { row.Seen = 9 }), Event{Kind: Due}, outcome{Save: Now, Do: []Action{NoteLate, NoteAmbiguous}, State: answered, Delivery: store.Late, Way: store.Way{Unknown: 1}}},
@@ -524,5 +528,44 @@ func TestTold(t *testing.T) {
 	row.Pushes[1].Got = store.GotPlaceholder
 	if got := Told(&row); got != 10 {
 		t.Errorf("%d are told, want 10", got)
+	}
+}
+
+// A reply that an earlier push may have brought is not sent when the last push breaks off, but when nobody has said
+// for fifteen seconds that it has; and then once, whatever the API tells.
+func TestP4EarlierPushMayHaveIt(t *testing.T) {
+	t.Parallel()
+	api, _, _ := accountPolicies()
+	careful := api
+	careful.DropUnknown = true
+	for name, test := range map[string]struct {
+		policy Policy
+		sends  int
+	}{"resend": {api, 1}, "drop": {careful, 0}} {
+		for _, earlier := range []store.Outcome{store.Open, store.GotReply} {
+			s, now, sends := open(aTurn(store.Offered, pushes(3, store.Cut, earlier), neverDue), 3, store.GotReply), ladderNow, 0
+			ev := Event{Kind: PushClosed, Push: 3}
+			for range 10 {
+				ev.Now, ev.Self = now, selfNode
+				next, effects := Step(&test.policy, s, &ev)
+				s, ev = next, Event{Kind: Due}
+				for _, e := range effects.List {
+					if e.Do == Send {
+						sends++
+						ev = Event{Kind: Sent, Fate: Unknown}
+						if now.Before(ladderNow.Add(test.policy.AssumeAfter)) {
+							t.Errorf("%s, %v: sent after %v", name, earlier, now.Sub(ladderNow))
+						}
+					}
+				}
+				if s.Row.Due.IsZero() {
+					break
+				}
+				now = s.Row.Due
+			}
+			if sends != test.sends || s.Row.Delivery != store.Assumed {
+				t.Errorf("%s, %v: sent %d times, want %d; in the end the delivery is %v", name, earlier, sends, test.sends, s.Row.Delivery)
+			}
+		}
 	}
 }

@@ -418,20 +418,23 @@ func (t *step) retrying() bool {
 	})
 }
 
-// inVain decides about a reply that was offered, and that no retry has asked for since. If nobody knows
-// whether the push that had it last has taken it, it is sent once more by the API or, if there is none, taken as
-// delivered: P4. A write that is known to have failed is not ambiguous: the answer did not arrive.
+// inVain decides about a reply that was offered, and that no retry has asked for since. A write that is known to have
+// failed did not arrive. But if nobody knows of a push that had the reply whether it has taken it, the reply is
+// sent once more by the API, and then no more, or is taken as delivered: P4. Without the API, what the last push
+// did not take is kept, for the user to fetch.
 func (t *step) inVain() {
+	failed, ambiguous := !t.unknownAt(t.Row.OfferedTo), t.anotherMayHave()
 	switch {
-	case !t.unknownAt(t.Row.OfferedTo):
-		t.pushesFailed()
+	case failed && !(ambiguous && t.p.API):
+		t.nextWay(ReasonNoPush)
 	case t.p.API && !t.p.DropUnknown:
 		t.nextWay("")
-		t.Row.Way.Unknown = 1 // so not a third time
-		t.do(Effect{Do: NoteAmbiguous})
+		t.Row.Way.Unknown = 1
 	default:
 		t.given(store.Assumed)
 		t.save(Now)
+	}
+	if ambiguous || !failed {
 		t.do(Effect{Do: NoteAmbiguous})
 	}
 }
