@@ -421,13 +421,11 @@ func (c *checker) leaseLost(before, again Mark) bool {
 // answers holds I4, and the part of I6 that is about what was answered.
 func (c *checker) answers(m *Message) {
 	var first *Push
-	late := false   // the ways of a late answer may have it
-	failed := false // a push after the first one that had the reply: then it is known that this one did not take it
+	late := false // the ways of a late answer may have it
 	for i := range m.Pushes {
 		p := &m.Pushes[i]
 		late = late || p.Took >= lateAfter // also if that was not heard
 		if !p.Acked() || p.Problem != "" {
-			failed = failed || first != nil
 			continue
 		}
 		c.counts.SlowestMS = max(c.counts.SlowestMS, p.Took.Milliseconds())
@@ -435,9 +433,9 @@ func (c *checker) answers(m *Message) {
 		switch {
 		case p.Reply == "":
 			young := p.End().Sub(m.Pushes[0].Start) < replayAfter
-			// Who may send by the API has that bring what no push is known to have brought.
+			// Who may send by the API has that bring what no push is known to have brought, but not before that time.
 			other := row != nil && !row.pushed()
-			if first != nil && young && !(other && (failed || p.End().Sub(first.End()) > assumeAfter)) {
+			if first != nil && young && !(other && p.End().Sub(first.Start) > assumeAfter) {
 				c.bad("I4", m, "a push got a reply, and a later one none")
 			} else if young && !late && row != nil && row.pushed() {
 				c.bad("I4", m, "a push got success after %v, and the store has a reply", p.Took.Round(time.Millisecond))

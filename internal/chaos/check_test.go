@@ -163,6 +163,12 @@ func TestCheck(t *testing.T) {
 			e.Messages[b].Pushes[2].Reply = answer(&e.Starts[1])
 		}},
 		{"a reply and then none", "I4", func(e *Evidence) { e.Messages[b].Pushes[2].Reply = "" }},
+		{"sent by the API as soon as a later push had broken off", "I4", func(e *Evidence) {
+			e.Rows[0].Delivery = "sent"
+			p := &e.Messages[0].Pushes
+			*p = append(*p, Push{Start: after(3 * time.Second), Took: 5 * time.Second, Failure: "cut", Repeat: true}, Push{Start: after(8 * time.Second), Took: 9 * time.Millisecond, Status: 200, Repeat: true})
+			e.APICalls = append(e.APICalls, APICall{Account: "plain-hold", User: "oUser0", Text: e.Rows[0].Reply, At: after(8500 * time.Millisecond), Sent: true})
+		}},
 		{"success at once, and there is a reply", "I1 I4", func(e *Evidence) { e.Messages[a].Pushes[0].Reply = "" }},
 		{"sent by the API as well, with the answer that came ahead", "I5 I5", func(e *Evidence) { again(e, j+2, 45*time.Second) }},
 		{"sent twice by the API, which had answered", "I5", func(e *Evidence) { again(e, c, 20*time.Second) }},
@@ -303,8 +309,8 @@ func TestCheckRelaxes(t *testing.T) {
 		"sent by the API as well, since the push after the death did not take it": func(e *Evidence) {
 			e.Rows[0].Delivery = "sent"
 			p := &e.Messages[0].Pushes
-			*p = append(*p, Push{Start: after(3 * time.Second), Took: 5 * time.Second, Failure: "cut", Repeat: true}, Push{Start: after(8 * time.Second), Took: 9 * time.Millisecond, Status: 200, Repeat: true})
-			e.APICalls = append(e.APICalls, APICall{Account: "plain-hold", User: "oUser0", Text: e.Rows[0].Reply, At: after(8500 * time.Millisecond), Sent: true})
+			*p = append(*p, Push{Start: after(3 * time.Second), Took: 5 * time.Second, Failure: "cut", Repeat: true}, Push{Start: after(18 * time.Second), Took: 9 * time.Millisecond, Status: 200, Repeat: true})
+			e.APICalls = append(e.APICalls, APICall{Account: "plain-hold", User: "oUser0", Text: e.Rows[0].Reply, At: after(17500 * time.Millisecond), Sent: true})
 		},
 		"nobody knows whether it was sent, and it was not": func(e *Evidence) { e.Rows[2].Delivery, e.APICalls = "assumed", nil },
 		"kept for the user": func(e *Evidence) { e.Rows[2].Delivery, e.APICalls = "ticket", nil },

@@ -19,6 +19,9 @@ var failMix = mix{slow: 0.1, slowFrom: 50 * time.Millisecond, slowTo: 800 * time
 // under way.
 const afterFailure = 150 * time.Millisecond
 
+// longAfterFailure is that of a machine that is slow or busy: by then the process has ended.
+const longAfterFailure = 3 * time.Second
+
 // failSync has one flush after the other fail, each in a process of its own.
 func failSync(ctx context.Context, r *run, o failOptions) error {
 	if err := r.configure(r.dir); err != nil {

@@ -317,11 +317,13 @@ func (t *trial) lives(ctx context.Context, r *run) error {
 	return r.finish(ctx, p, w, func(e *Evidence) {
 		for _, m := range e.Messages {
 			if !m.Forged && !m.Acked() && m.Pushes[0].Start.After(p.life.Ready) {
-				r.slow("%s was not accepted, and nothing was failing any more", m.ID)
+				r.broke("%s was not accepted, and nothing was failing any more", m.ID)
 			}
 		}
 		for _, f := range failures {
-			if n := f.answersAfter(e); n > 0 {
+			if n := f.answersAfter(e, longAfterFailure); n > 0 {
+				r.broke("P1: %d pushes were answered more than %v after a flush had failed", n, longAfterFailure)
+			} else if n := f.answersAfter(e, afterFailure); n > 0 {
 				r.slow("P1: %d pushes were answered more than %v after a flush had failed", n, afterFailure)
 			}
 		}
@@ -334,11 +336,11 @@ type lifeFailure struct {
 	p  *process
 }
 
-// answersAfter counts the pushes that the process has answered with 200 after the failure.
-func (f lifeFailure) answersAfter(e *Evidence) (n int) {
+// answersAfter counts the pushes that the process has answered with 200 that much after the failure.
+func (f lifeFailure) answersAfter(e *Evidence, d time.Duration) (n int) {
 	for _, m := range e.Messages {
 		for i := range m.Pushes {
-			if p := &m.Pushes[i]; p.Acked() && p.End().After(f.at.Add(afterFailure)) && p.End().Before(f.p.life.Ended) {
+			if p := &m.Pushes[i]; p.Acked() && p.End().After(f.at.Add(d)) && p.End().Before(f.p.life.Ended) {
 				n++
 			}
 		}
