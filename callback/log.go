@@ -32,7 +32,7 @@ const (
 
 // withoutSecrets is the text of what a handler has returned as an error or panicked with, without the URLs
 // that net/http quotes in its errors: WeChat's API carries the access token there, and the token call the AppSecret.
-// An error that was formatted into another is a text, so queries and secrets are looked for there, too.
+// An error that was formatted into another is a text, so queries and secrets are looked for there, too, also in JSON.
 func withoutSecrets(v any) string {
 	text := fmt.Sprint(v)
 	err, _ := v.(error)
@@ -46,5 +46,5 @@ func withoutSecrets(v any) string {
 
 var (
 	queryInText  = regexp.MustCompile(`(?i)(https?://[^\s"'?]+)\?[^\s"']+`)
-	secretInText = regexp.MustCompile(`(?i)((?:access_token|secret)=)[^&\s"']+`)
+	secretInText = regexp.MustCompile(`(?i)((?:access_token|secret)\\?["']?\s*[=:]\s*\\?["']?)[^&\s"',;}\\]+`)
 )

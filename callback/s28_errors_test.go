@@ -26,6 +26,9 @@ func TestS28ErrorText(t *testing.T) {
 		"secret":           other,
 		"escaped":          errors.New("GET /x?access%5Ftoken=1&ACCESS_TOKEN=CANARY"),
 		"first in a query": errors.New("?secret=CANARY"),
+		"JSON":             errors.New(`unexpected answer {"access_token":"CANARY","expires_in":7200}`),
+		"quoted JSON":      fmt.Errorf("body %q", `{"appid": "wx1", "secret": "CANARY"}`),
+		"named":            errors.New("access_token: CANARY"),
 	} {
 		if text := withoutSecrets(err); strings.Contains(text, "CANARY") {
 			t.Errorf("%s: %q", name, text)
