@@ -54,7 +54,7 @@ Messages begin when they are due, whatever became of those before, and latencies
 
 The handler of the server is run for real, with users that do not exist, and may call what costs money. Do not use this on a server that real users talk to.
 
-Exit codes: 0 no message was lost and every answer was valid, 1 otherwise, or the load could not begin, 2 wrong command line.
+Exit codes: 0 no message was lost, every answer was valid and none came twice, 1 otherwise, or the load could not begin, 2 wrong command line.
 
 Examples:
 
@@ -98,7 +98,7 @@ func (c *loadCommand) Run(ctx context.Context, term *terminal) error {
 		return fmt.Errorf("no message was sent, since the server at %s has not accepted its address (接入验证): %s; `echostr check` says more", addressOf(account.URL), check.Why)
 	}
 	if !c.JSON {
-		fmt.Fprintf(term.out, "%s messages at %s/s to %s (%s), %s, seed %d\n\n", thousands(settings.Messages), number(c.Rate), addressOf(account.URL), modeName(string(account.Mode)), settings.Mix, c.Seed)
+		fmt.Fprintf(term.out, "%s messages at %s/s to %s (%s), %s, seed %d%s\n\n", thousands(settings.Messages), number(c.Rate), addressOf(account.URL), modeName(string(account.Mode)), settings.Mix, c.Seed, c.rules())
 	}
 	done := make(chan struct{})
 	go func() {
@@ -108,7 +108,10 @@ func (c *loadCommand) Run(ctx context.Context, term *terminal) error {
 	progress(term.err, !c.Quiet && isTerminal(term.err), l, done)
 	ledger := l.Ledger()
 	if c.JSON {
-		err = printJSON(term.out, loadJSON{ledger.OK(), addressOf(account.URL), string(account.Mode), c.Rate, settings.Mix.String(), c.Seed, ledger})
+		err = printJSON(term.out, loadJSON{
+			ledger.OK(), addressOf(account.URL), string(account.Mode), c.Rate, settings.Mix.String(), c.Seed,
+			loadRules{c.Pushes, c.Fresh, c.WaitAfterFailure}, ledger,
+		})
 	} else {
 		c.print(term.out, ledger)
 	}
@@ -120,13 +123,35 @@ func (c *loadCommand) Run(ctx context.Context, term *terminal) error {
 
 // loadJSON is the ledger for machines. docs/load.md has its keys.
 type loadJSON struct {
-	OK   bool    `json:"ok"`
-	URL  string  `json:"url"`
-	Mode string  `json:"mode"`
-	Rate float64 `json:"rate"`
-	Mix  string  `json:"mix"`
-	Seed uint64  `json:"seed"`
+	OK    bool      `json:"ok"`
+	URL   string    `json:"url"`
+	Mode  string    `json:"mode"`
+	Rate  float64   `json:"rate"`
+	Mix   string    `json:"mix"`
+	Seed  uint64    `json:"seed"`
+	Rules loadRules `json:"rules"`
 	*load.Ledger
+}
+
+// loadRules are the flags of the same names.
+type loadRules struct {
+	Pushes           int  `json:"pushes"`
+	Fresh            bool `json:"fresh"`
+	WaitAfterFailure bool `json:"wait_after_failure"`
+}
+
+// rules are the flags for WeChat's rules that are not as they are by default.
+func (c *loadCommand) rules() (list string) {
+	if c.Pushes != 3 {
+		list += fmt.Sprintf(", --pushes %d", c.Pushes)
+	}
+	if c.Fresh {
+		list += ", --fresh"
+	}
+	if c.WaitAfterFailure {
+		list += ", --wait-after-failure"
+	}
+	return list
 }
 
 // configure makes the settings of the flags.
@@ -351,12 +376,19 @@ func (c *loadCommand) conclude(w io.Writer, l *load.Ledger) {
 	if l.OwnFailures > 0 {
 		fmt.Fprintf(w, "Of the pushes %s failed for want of ports or files on this side, and not by the server: raise `ulimit -n`, or lower --rate (本机端口或文件数用尽).\n", thousands(l.OwnFailures))
 	}
+	if n := l.Acknowledged - l.Later; l.API != nil && n > 0 {
+		fmt.Fprintf(w, "Of the acknowledged messages %s got no answer by the API, which is right if they need none; see the table for their kinds (已确认但没有回答).\n", thousands(n))
+	}
 	if l.OK() {
 		far := ""
 		if l.Stopped > 0 || !l.Complete {
 			far = "as far as it went, "
 		}
-		fmt.Fprintln(w, far+"all is well: no message was lost, and every answer was valid (没有丢失，没有无效回复)")
+		well := "no message was lost, and every answer was valid (没有丢失，没有无效回复)"
+		if l.API != nil {
+			well = "no message was lost, every answer was valid, and none came twice (没有丢失，没有无效或重复的回复)"
+		}
+		fmt.Fprintln(w, far+"all is well: "+well)
 		return
 	}
 	names := make([]string, 0, len(l.Problems))
@@ -371,9 +403,9 @@ func (c *loadCommand) conclude(w io.Writer, l *load.Ledger) {
 	})
 	for _, name := range names {
 		p := l.Problems[name]
-		fmt.Fprintf(w, "%s ×%s: %s\n", name, thousands(p.Count), oneLine(p.Why, 300))
+		fmt.Fprintf(w, "%s ×%s, such as: %s\n", name, thousands(p.Count), oneLine(p.Why, 300))
 	}
-	fmt.Fprintf(w, "not well: lost messages: %s, invalid answers: %s (有消息丢失或回复无效)\n", thousands(l.Lost), thousands(l.Invalid))
+	fmt.Fprintf(w, "not well: lost messages: %s, invalid answers: %s, duplicates: %s (有消息丢失，或回复无效、重复)\n", thousands(l.Lost), thousands(l.Invalid), thousands(l.Duplicates))
 }
 
 // byPush says with which push messages ended.

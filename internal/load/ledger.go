@@ -47,8 +47,8 @@ type Ledger struct {
 	Kinds []KindLedger `json:"kinds"`
 }
 
-// OK reports whether nothing was lost and every answer was valid.
-func (l *Ledger) OK() bool { return l.Lost == 0 && l.Invalid == 0 }
+// OK reports whether nothing was lost, every answer was valid, and none came twice.
+func (l *Ledger) OK() bool { return l.Lost == 0 && l.Invalid == 0 && l.Duplicates == 0 }
 
 // Open is how many messages have not ended.
 func (l *Ledger) Open() int {
