@@ -3,7 +3,9 @@ package wxcrypt
 import (
 	"crypto/sha1"
 	"fmt"
+	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -45,6 +47,42 @@ func TestSignatureAgreesWithTheRule(t *testing.T) {
 			t.Fatal("VerifyMsg accepts another text")
 		}
 	})
+}
+
+// Whatever one byte of what is signed, or of the token, is changed into, put in or left out, the signature is none of it
+// any more.
+func TestAnyChangeBreaksTheSignature(t *testing.T) {
+	t.Parallel()
+	rng := rand.New(rand.NewPCG(2, 26))
+	const letters = "ABCXYZabcxyz0123456789+/"
+	word := func(least, most int) string {
+		b := make([]byte, least+rng.IntN(most-least+1))
+		for i := range b {
+			b[i] = letters[rng.IntN(len(letters))]
+		}
+		return string(b)
+	}
+	for n := range 2_000 {
+		parts := [4]string{word(1, 32), strconv.Itoa(1_000_000_000 + rng.IntN(1_000_000_000)), word(1, 64), word(1, 100)}
+		plain, msg := Signature(parts[0], parts[1], parts[2]), MsgSignature(parts[0], parts[1], parts[2], parts[3])
+		if !Verify(plain, parts[0], parts[1], parts[2]) || !VerifyMsg(msg, parts[0], parts[1], parts[2], parts[3]) {
+			t.Fatalf("round %d: what was signed does not verify: %q", n, parts)
+		}
+		was, which := parts, rng.IntN(4)
+		s := parts[which]
+		at := rng.IntN(len(s))
+		switch rng.IntN(3) {
+		case 0:
+			parts[which] = s[:at] + s[at+1:]
+		case 1:
+			parts[which] = s[:at] + word(1, 1) + s[at:]
+		case 2:
+			parts[which] = s[:at] + string(s[at]^byte(1+rng.IntN(127))) + s[at+1:]
+		}
+		if which < 3 && Verify(plain, parts[0], parts[1], parts[2]) || VerifyMsg(msg, parts[0], parts[1], parts[2], parts[3]) {
+			t.Fatalf("round %d: the signature of %q verifies for %q", n, was, parts)
+		}
+	}
 }
 
 // TestS1ForgedSignatures: threat S1.
