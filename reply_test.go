@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -491,6 +492,40 @@ func TestS14EchoedTextStaysText(t *testing.T) {
 	for _, s := range hostile {
 		checkContained(t, s, "x")
 		checkContained(t, "x", s)
+	}
+}
+
+// Whatever is in a text, it arrives as it was sent, without what XML has no way to say; and however it is cut, no character is.
+func TestRepliesOfAnyText(t *testing.T) {
+	t.Parallel()
+	pieces := []string{"]]>", "]]", "]", ">", "<![CDATA[", "&lt;", "&#0;", "\x00", "\x1b", "\r\n", "\r", "\xff", "\xed\xa0\x80", "\uFFFE", "\uFFFF", "😀", "👨‍👩‍👧‍👦", "\u202e", "שלום", "你好"}
+	for seed := range uint64(400) {
+		rng := rand.New(rand.NewPCG(seed, 6))
+		text := func() string {
+			var b strings.Builder
+			for range rng.IntN(30) {
+				switch rng.IntN(4) {
+				case 0:
+					b.WriteByte(byte(rng.IntN(256)))
+				case 1:
+					b.WriteRune(rune(rng.IntN(0x110000)))
+				default:
+					b.WriteString(pieces[rng.IntN(len(pieces))])
+				}
+			}
+			return b.String()
+		}
+		s := text()
+		checkContained(t, s, text())
+		limit := rng.IntN(len(s) + 2)
+		cut := echostr.CutText(s, limit)
+		whole := strings.TrimSuffix(cut, "…")
+		if rest, ok := strings.CutPrefix(sent(s), whole); cut != s && (len(cut) > limit || !ok || !utf8.ValidString(whole) || !utf8.ValidString(rest)) {
+			t.Errorf("seed %d: %q is cut to %d bytes as %q", seed, s, limit, cut)
+		}
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
 	}
 }
 
