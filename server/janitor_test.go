@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
@@ -152,6 +153,45 @@ func TestJanitorKeepsKeys(t *testing.T) {
 			t.Errorf("the log says\n%s", log)
 		}
 	})
+}
+
+// That there was a message stays known for longer than a push of it can be fresh, twice the freshness, with every configuration
+// that is accepted.
+func TestKeysOutliveFreshness(t *testing.T) {
+	t.Parallel()
+	accepted, refused := 0, 0
+	for seed := range uint64(80) {
+		rng := rand.New(rand.NewPCG(seed, 13))
+		random := func(d time.Duration) time.Duration { return time.Duration(rng.Int64N(int64(d))).Truncate(time.Second) }
+		cfg, err := loadError(t, fmt.Sprintf("%s    mode: %s\n    freshness: %v\nretention:\n  bodies: %v\n", strings.Replace(testYAML, "    mode: plain\n", "", 1),
+			[]string{"plain", "compatible", "safe"}[rng.IntN(3)], random(11*time.Minute), random(time.Duration(1+rng.IntN(300))*time.Hour)))
+		if err != nil {
+			refused++
+			continue
+		}
+		accepted++
+		bubble(t, func(t *testing.T) {
+			d := newDiary()
+			work(d, time.Duration(cfg.Retention.Bodies), func(*janitor) { time.Sleep(2 * time.Minute) })
+			for _, line := range d.lines {
+				_, ages, ok := strings.Cut(line, " expire ")
+				if !ok {
+					continue
+				}
+				_, rows, _ := strings.Cut(ages, " ")
+				known, err := time.ParseDuration(rows)
+				if fresh := time.Duration(cfg.Accounts[0].Freshness); err != nil || known < 2*fresh || known < time.Duration(cfg.Retention.Bodies) {
+					t.Errorf("seed %d: with a freshness of %v and bodies for %v: %s", seed, fresh, cfg.Retention.Bodies, line)
+				}
+			}
+			if len(d.lines) == 0 {
+				t.Error("nothing was removed")
+			}
+		})
+	}
+	if accepted < 30 || refused < 5 {
+		t.Errorf("%d accepted, %d refused", accepted, refused)
+	}
 }
 
 // P10: erasures are tidied up after soon, and together.

@@ -44,15 +44,20 @@ accounts:
 
 func load(t *testing.T, yaml string) *Config {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "echostr.yaml")
-	if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cfg, err := Load(file, nil)
+	cfg, err := loadError(t, yaml)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return cfg
+}
+
+func loadError(t *testing.T, yaml string) (*Config, error) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "echostr.yaml")
+	if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return Load(file, nil)
 }
 
 // rig is a running server with its listeners in memory.
