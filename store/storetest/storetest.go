@@ -3,9 +3,12 @@
 package storetest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -62,6 +65,7 @@ func Run(t *testing.T, b Backend) {
 		{"Owners", owners},
 		{"Departed", departed},
 		{"NodeLeases", nodeLeases},
+		{"LeasesAtAnyMoment", leasesAtAnyMoment},
 		{"Close", closed},
 		{"Model", model},
 	}
@@ -771,6 +775,110 @@ func nodeLeases(t *testing.T, b Backend) {
 	alive(t, other, n, false)
 	if err := s.Renew(ctx, n); !errors.Is(err, store.ErrFenced) {
 		t.Errorf("Renew after the lease: %v, want ErrFenced", err)
+	}
+}
+
+// In any order of what nodes do, and whenever their leases end: a node that does not live starts nothing, one that has lost a
+// turn to another one stores no result of it any more, and so no two of them ever store for one turn.
+func leasesAtAnyMoment(t *testing.T, b Backend) {
+	if b.Elapse == nil {
+		t.Skip("skipped: this backend's lease clock cannot be moved in a test")
+	}
+	ctx := context.Background()
+	// The time that passes while the test runs must not matter: no lease ends within three seconds of a step.
+	const step = 6 * time.Second
+	taken, refused := 0, 0
+	for seed := range uint64(3) {
+		rng := rand.New(rand.NewPCG(seed, 10))
+		s, other := b.Open(t)
+		handles := []store.Store{s, other}
+		left := make(map[store.Node]time.Duration) // of the leases that run
+		copies := make(map[store.Key][]store.Turn) // what the nodes have read, of any age
+		newest := make(map[store.Key]int64)
+		var nodes []store.Node
+		for n := range 150 {
+			h := handles[rng.IntN(2)]
+			var node store.Node
+			if len(nodes) > 0 {
+				node = nodes[len(nodes)-1-rng.IntN(min(len(nodes), 4))]
+			}
+			lives := left[node] > 0
+			fail := func(what string, got any) {
+				t.Helper()
+				t.Fatalf("seed %d, call %d: %s of %v, which lives %v: %v", seed, n, what, node, lives, got)
+			}
+			switch k := rng.IntN(12); {
+			case k == 0 || len(nodes) == 0:
+				node = join(t, h, []string{"one", "two"}[rng.IntN(2)])
+				for old := range left {
+					if old.ID == node.ID {
+						delete(left, old)
+					}
+				}
+				nodes = append(nodes, node)
+				left[node] = store.Lease
+			case k == 1:
+				if err := h.Leave(ctx, node); err != nil {
+					fail("Leave", err)
+				}
+				delete(left, node)
+			case k < 4:
+				if err := h.Renew(ctx, node); (err == nil) != lives || err != nil && !errors.Is(err, store.ErrFenced) {
+					fail("Renew", err)
+				}
+				if lives {
+					left[node] = store.Lease
+				}
+			case k < 6:
+				b.Elapse(step)
+				for n := range left {
+					if left[n] -= step; left[n] <= 0 {
+						delete(left, n)
+					}
+				}
+			case k < 8:
+				row := sample(n)
+				row.Owner = node
+				r := claim(t, h, row)[0]
+				if r.OK != lives || errors.Is(r.Err, store.ErrFenced) == lives {
+					fail("Claim", r)
+				}
+				if r.OK {
+					copies[row.Key], newest[row.Key] = append(copies[row.Key], r.Turn), 1
+				}
+			case len(copies) > 0:
+				// Sorted, so that a seed always does the same.
+				keys := slices.SortedFunc(maps.Keys(copies), func(a, b store.Key) int { return bytes.Compare(a[:], b[:]) })
+				read := copies[keys[rng.IntN(len(keys))]]
+				row := read[rng.IntN(len(read))]
+				newestRead := row.Version == newest[row.Key]
+				want := newestRead
+				if rng.IntN(2) == 0 {
+					row = finished(row) // by its owner, dead or alive
+				} else {
+					row.Owner = node // which takes it over
+					row.Attempt++
+					row.State, row.Delivery, row.OfferedTo = store.Running, store.Undelivered, 0
+					want = newestRead && lives
+				}
+				r := save(t, h, row)[0]
+				if r.OK != want {
+					fail(fmt.Sprintf("Save of version %d of %d, %v", row.Version, newest[row.Key], row.State), r)
+				}
+				if !r.OK {
+					refused++
+					break
+				}
+				taken++
+				newest[row.Key]++
+				copies[row.Key] = append(read, r.Turn)
+			}
+			one := nodes[rng.IntN(len(nodes))]
+			alive(t, h, one, left[one] > 0)
+		}
+	}
+	if taken < 30 || refused < 30 {
+		t.Errorf("%d saves and %d refusals", taken, refused)
 	}
 }
 
