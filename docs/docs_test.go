@@ -222,3 +222,59 @@ func TestSecurity(t *testing.T) {
 		}
 	}
 }
+
+var (
+	propertyRow   = regexp.MustCompile(`(?m)^\| ([0-9]+) \| .+ \| (.*)\| (.*)\|$`)
+	propertyTests = regexp.MustCompile("`([a-z0-9_/.]+)` ((?:Test|Fuzz)\\w+(?:, (?:Test|Fuzz)\\w+)*)")
+)
+
+// TestProperties holds the tables of properties to the code: each test of a row is in its package, and a row without one
+// says why.
+func TestProperties(t *testing.T) {
+	t.Parallel()
+	var pages [][]string
+	for _, page := range []string{"proof.md", "proof.zh-CN.md"} {
+		rows := propertyRow.FindAllStringSubmatch(read(t, page), -1)
+		if len(rows) != 22 {
+			t.Fatalf("%s has %d properties, want 22", page, len(rows))
+		}
+		var named []string
+		for i, row := range rows {
+			tests := strings.TrimSpace(row[2])
+			if row[1] != strconv.Itoa(i+1) {
+				t.Errorf("%s: row %s where %d is expected", page, row[1], i+1)
+			}
+			found := propertyTests.FindAllStringSubmatch(tests, -1)
+			if len(found) == 0 && row[3] == "" {
+				t.Errorf("%s: property %s has neither a test nor a reason", page, row[1])
+			}
+			var cells []string
+			for _, m := range found {
+				cells = append(cells, m[0])
+				for _, name := range strings.Split(m[2], ", ") {
+					if !hasTest(t, m[1], name) {
+						t.Errorf("%s: property %s names %s of %s, which does not exist", page, row[1], name, m[1])
+					}
+				}
+			}
+			if strings.Join(cells, "; ") != tests {
+				t.Errorf("%s: property %s: %q has not the form of a list of tests", page, row[1], tests)
+			}
+			named = append(named, tests)
+		}
+		pages = append(pages, named)
+	}
+	if !slices.Equal(pages[0], pages[1]) {
+		t.Errorf("the pages name different tests:\n%q\n%q", pages[0], pages[1])
+	}
+}
+
+// hasTest reports whether a package has a test or fuzz target of this name.
+func hasTest(t *testing.T, pkg, name string) bool {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("..", filepath.FromSlash(pkg), "*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.ContainsFunc(files, func(file string) bool { return strings.Contains(read(t, file), "\nfunc "+name+"(") })
+}
