@@ -47,7 +47,7 @@ var scenarios = []*scenario{
 			o := cutOptions{}
 			f.IntVar(&o.Cuts, "cuts", 20, "power cuts")
 			f.BoolVar(&o.Control, "control", false, "with a bot that does not flush (the mutant M2), which must lose something")
-			f.Int64Var(&o.SizeMiB, "size", 512, "size of the file system in MiB")
+			f.Int64Var(&o.SizeMiB, "size", 4096, "size of the file system in MiB, of which only what is written is taken")
 			return func(ctx context.Context, r *run) error { return powerCut(ctx, r, o) },
 				func() map[string]any { return map[string]any{"cuts": o.Cuts, "control": o.Control} }
 		},
