@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -159,6 +160,23 @@ func TestRefused(t *testing.T) {
 	}
 	if _, _, err := l.hit(2, 4, s.Listener.Addr().String()); err == nil {
 		t.Error("a server that refuses pushes was measured")
+	}
+}
+
+// A message that is seconds old when it comes is not what a first push carries.
+func TestLoadIsFresh(t *testing.T) {
+	var served atomic.Int64
+	first := ids.Load()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if made := ids.Load() - first; made > served.Add(1)+part {
+			t.Errorf("%d pushes were made when %d had come", made, served.Load())
+		}
+		io.WriteString(w, "success")
+	}))
+	defer s.Close()
+	took, _, err := newLoad(0, 1).hit(3, 2*part+3, s.Listener.Addr().String())
+	if want := (2*part + 3) / 3 * 3; err != nil || len(took) != want || served.Load() != int64(want) {
+		t.Errorf("%d pushes were timed and %d came, want %d; %v", len(took), served.Load(), want, err)
 	}
 }
 
