@@ -122,14 +122,25 @@ func scanText(s string, i int) (end int, dirty bool) {
 // long, and whether a character in it is illegal.
 func scanRunes(s string, i int) (end int, illegal bool) {
 	for i < len(s) && s[i] >= utf8.RuneSelf {
-		size, ok := 1, false
-		if c := s[i]; c >= 0xc2 && c <= 0xf4 {
-			size, ok = legalRune(s, i)
+		if isChinese(s, i) {
+			i += 3
+			continue
 		}
+		size, ok := legalRune(s, i)
 		i += size
 		illegal = illegal || !ok
 	}
 	return i, illegal
+}
+
+// isChinese reports whether there is Chinese or its punctuation at i: three bytes, neither
+// overlong nor surrogate nor U+FFFE. It knows the usual characters and not all.
+func isChinese(s string, i int) bool {
+	if i+2 >= len(s) {
+		return false
+	}
+	c, d, e := s[i], s[i+1], s[i+2]
+	return d&0xc0 == 0x80 && e&0xc0 == 0x80 && (c >= 0xe1 && c <= 0xec || c == 0xef && d < 0xbf)
 }
 
 // failText records the error for a negative end of scanText.
@@ -143,13 +154,10 @@ func (x *scanner) failText(end int) bool {
 // legalRune returns the size of the character at i and whether XML 1.0 knows
 // it. A byte that is not UTF-8 is one illegal character.
 func legalRune(s string, i int) (size int, ok bool) {
-	// Chinese and its punctuation, in three bytes: neither overlong nor
-	// surrogate nor U+FFFE.
-	c := s[i]
-	if i+2 < len(s) && s[i+1]&0xc0 == 0x80 && s[i+2]&0xc0 == 0x80 && (c >= 0xe1 && c <= 0xec || c == 0xef && s[i+1] < 0xbf) {
+	if isChinese(s, i) {
 		return 3, true
 	}
-	if c < 0xc2 || c > 0xf4 {
+	if c := s[i]; c < 0xc2 || c > 0xf4 {
 		return 1, false
 	}
 	r, size := utf8.DecodeRuneInString(s[i:])
