@@ -57,8 +57,7 @@ type scanner struct {
 	p     int // next byte to read
 	nodes []node
 	top
-	paths int // total length of all paths
-	err   *SyntaxError
+	err *SyntaxError
 }
 
 // fail records the first error; offset is where the reader stood.
@@ -83,11 +82,6 @@ func (x *scanner) document() bool {
 	}
 	if x.p == len(x.s) {
 		return x.fail(x.p, "there is no element in it")
-	}
-	// Names of the root: only <xml>, in small letters and without a prefix.
-	q := x.p + len("<xml")
-	if !strings.HasPrefix(x.s[x.p:], "<xml") || q < len(x.s) && nameByte[x.s[q]] != 0 {
-		return x.fail(x.p, "it does not begin with the element xml")
 	}
 	if !x.root() || !x.misc(false) {
 		return false
@@ -121,16 +115,94 @@ func (x *scanner) misc(declaration bool) bool {
 	}
 }
 
-// root scans the root element with everything in it.
+// root scans the root element: only <xml>, in small letters and without a prefix.
 func (x *scanner) root() bool {
-	s, p, nodes := x.s, x.p, x.nodes
-	var open [maxDepth]int32 // the elements that are open, by depth
-	var path [maxDepth]int   // lengths of the paths to them
-	depth := 0
+	start := x.p + len("<")
+	end := start + len("xml")
+	if !strings.HasPrefix(x.s[x.p:], "<xml") || end < len(x.s) && nameByte[x.s[end]] != 0 {
+		return x.fail(x.p, "it does not begin with the element xml")
+	}
+	x.nodes = append(slices.Grow(x.nodes, 32), node{name: int32(start), nameEnd: int32(end), next: 1, depth: 1})
+	x.p = end
+	empty, ok := x.attributes()
+	if empty || !ok {
+		return ok
+	}
+	return x.content()
+}
 
-element:
+// content scans what is between the tags of the root element, and its end tag.
+func (x *scanner) content() bool {
+	s, p, nodes := x.s, x.p, x.nodes
+	var open [maxDepth]int32     // the elements that are open, by depth; the first is the root
+	path := [maxDepth]int{0: -1} // lengths of the paths to them
+	paths, depth := 0, 1
+
 	for {
-		// p is at the '<' of a start tag.
+		// Between the tags of open[depth-1].
+		if p < len(s) && s[p] == '\n' {
+			p++
+		}
+		if p < len(s) && s[p] != '<' {
+			if p, _ = scanText(s, p); p < 0 {
+				return x.failText(p)
+			}
+		}
+		if p+1 >= len(s) {
+			return x.fail(len(s), "it ends inside an element")
+		}
+		switch s[p+1] {
+		case '/':
+			n := &nodes[open[depth-1]]
+			n.to = int32(p)
+			name := s[n.name:n.nameEnd]
+			end := p + 2 + len(name)
+			if end > len(s) || s[p+2:end] != name {
+				return x.fail(p, "an end tag does not match its start tag")
+			}
+			for end < len(s) && isSpace(s[end]) {
+				end++
+			}
+			if end == len(s) {
+				return x.fail(end, "it ends inside a tag")
+			}
+			if s[end] != '>' {
+				return x.fail(p, "an end tag does not match its start tag")
+			}
+			if n.next = int32(len(nodes)); n.next > open[depth-1]+1 {
+				n.kind = kindParent
+			}
+			p = end + 1
+			if depth--; depth == 0 {
+				x.p, x.nodes = p, nodes
+				return true
+			}
+			continue
+		case '?':
+			x.p = p
+			if !x.instruction(false) {
+				return false
+			}
+			p = x.p
+			continue
+		case '!':
+			if hasCDATA(s, p) {
+				to, _ := scanCDATA(s, p+len(cdataOpen))
+				if to < 0 {
+					return x.fail(p, "a CDATA section is not closed")
+				}
+				p = to + len(cdataClose)
+				continue
+			}
+			x.p = p
+			if !x.comment() {
+				return false
+			}
+			p = x.p
+			continue
+		}
+
+		// A start tag.
 		if depth == maxDepth {
 			return x.fail(p, "elements are nested too deeply")
 		}
@@ -150,30 +222,25 @@ element:
 				r = relied(s[start:p])
 			}
 		}
+		if depth == 1 {
+			x.names |= mark(s[start], length)
+			if r >= 0 {
+				if x.seen[r] != 0 {
+					return x.fail(p, "an element that may occur only once is repeated") // R-XML-REPEAT
+				}
+				x.seen[r] = i
+			}
+		}
+		path[depth] = path[depth-1] + 1 + length
+		if paths += path[depth]; paths > maxPathBytes {
+			return x.fail(p, "the names of its elements are too long")
+		}
 		if int(i) == cap(nodes) {
-			nodes = slices.Grow(nodes, 32)
+			nodes = slices.Grow(nodes, 1)
 		}
 		nodes = nodes[:i+1]
 		n := &nodes[i]
 		*n = node{name: int32(start), nameEnd: int32(p), next: i + 1, depth: uint8(depth + 1)}
-		if depth > 0 {
-			nodes[open[depth-1]].kind = kindParent
-			path[depth] = length
-			if depth == 1 {
-				x.names |= mark(s[start], length)
-				if r >= 0 {
-					if x.seen[r] != 0 {
-						return x.fail(p, "an element that may occur only once is repeated") // R-XML-REPEAT
-					}
-					x.seen[r] = i
-				}
-			} else {
-				path[depth] += path[depth-1] + 1
-			}
-			if x.paths += path[depth]; x.paths > maxPathBytes {
-				return x.fail(p, "the names of its elements are too long")
-			}
-		}
 		if p < len(s) && s[p] == '>' {
 			p++
 		} else {
@@ -184,106 +251,34 @@ element:
 			}
 			if empty {
 				n.from, n.to = int32(p), int32(p)
-				if depth == 0 {
-					x.nodes = nodes
-					return true
-				}
-				goto content
+				continue
 			}
 		}
 
 		// The usual leaf: one value, then its end tag.
-		{
-			raw, from, to, dirty := p, p, 0, false
-			if hasCDATA(s, p) {
-				from, n.kind = p+len(cdataOpen), kindCDATA
-				if to, dirty = scanCDATA(s, from); to < 0 {
-					return x.fail(p, "a CDATA section is not closed")
-				}
-				p = to + len(cdataClose)
-			} else {
-				if to, dirty = scanText(s, p); to < 0 {
-					return x.failText(to)
-				}
-				p = to
+		raw, from, to, dirty := p, p, 0, false
+		if hasCDATA(s, p) {
+			from, n.kind = p+len(cdataOpen), kindCDATA
+			if to, dirty = scanCDATA(s, from); to < 0 {
+				return x.fail(p, "a CDATA section is not closed")
 			}
-			if end := p + length + 3; end <= len(s) && s[p+1] == '/' && s[end-1] == '>' && s[p] == '<' && sameAt(s, start, p+2, length) {
-				if dirty {
-					from, to, n.kind = raw, p, kindRaw
-				}
-				n.from, n.to = int32(from), int32(to)
-				if p = end; depth == 0 {
-					x.p, x.nodes = p, nodes
-					return true
-				}
-				goto content
+			p = to + len(cdataClose)
+		} else {
+			if to, dirty = scanText(s, p); to < 0 {
+				return x.failText(to)
 			}
-			n.from, n.kind = int32(raw), kindRaw
-			open[depth] = i
-			depth++
+			p = to
 		}
-
-	content:
-		// Between the tags of open[depth-1], up to the next start tag.
-		for {
-			if p < len(s) && s[p] == '\n' {
-				p++
+		if end := p + length + 3; end <= len(s) && s[p+1] == '/' && s[end-1] == '>' && s[p] == '<' && s[p+2:end-1] == s[start:start+length] {
+			if dirty {
+				from, to, n.kind = raw, p, kindRaw
 			}
-			if p < len(s) && s[p] != '<' {
-				if p, _ = scanText(s, p); p < 0 {
-					return x.failText(p)
-				}
-			}
-			if p+1 >= len(s) {
-				return x.fail(len(s), "it ends inside an element")
-			}
-			switch s[p+1] {
-			case '/':
-				n := &nodes[open[depth-1]]
-				n.to = int32(p)
-				name := s[n.name:n.nameEnd]
-				end := p + 2 + len(name)
-				if end > len(s) || s[p+2:end] != name {
-					return x.fail(p, "an end tag does not match its start tag")
-				}
-				for end < len(s) && isSpace(s[end]) {
-					end++
-				}
-				if end == len(s) {
-					return x.fail(end, "it ends inside a tag")
-				}
-				if s[end] != '>' {
-					return x.fail(p, "an end tag does not match its start tag")
-				}
-				n.next = int32(len(nodes))
-				p = end + 1
-				if depth--; depth == 0 {
-					x.p, x.nodes = p, nodes
-					return true
-				}
-			case '?':
-				x.p = p
-				if !x.instruction(false) {
-					return false
-				}
-				p = x.p
-			case '!':
-				if hasCDATA(s, p) {
-					to, _ := scanCDATA(s, p+len(cdataOpen))
-					if to < 0 {
-						return x.fail(p, "a CDATA section is not closed")
-					}
-					p = to + len(cdataClose)
-					continue
-				}
-				x.p = p
-				if !x.comment() {
-					return false
-				}
-				p = x.p
-			default:
-				continue element
-			}
+			n.from, n.to = int32(from), int32(to)
+			p = end
+			continue
 		}
+		n.from, n.kind = int32(raw), kindRaw
+		open[depth] = i
+		depth++
 	}
 }

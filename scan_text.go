@@ -67,18 +67,6 @@ func scanCDATA(s string, i int) (end int, dirty bool) {
 	}
 }
 
-// sameAt reports whether the n bytes of s at a and at b, which is behind a, are equal.
-func sameAt(s string, a, b, n int) bool {
-	switch {
-	case n >= 8 && n <= 16:
-		return load8(s, a) == load8(s, b) && load8(s, a+n-8) == load8(s, b+n-8)
-	case n < 8 && b+8 <= len(s):
-		return (load8(s, a)^load8(s, b))<<(64-8*n) == 0
-	default:
-		return s[a:a+n] == s[b:b+n]
-	}
-}
-
 // scanText returns where the next '<' after i stands, and whether the text
 // before it has anything that its value shows differently. If there is none, or
 // a reference that XML does not have, end is negative: see failText.
