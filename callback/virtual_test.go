@@ -2,6 +2,7 @@ package callback_test
 
 import (
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -34,12 +35,31 @@ var (
 //	go test ./callback -run 'TestVirtual$' -v -timeout 60m -virtual.messages 1000000 -virtual.seeds 20
 func TestVirtual(t *testing.T) {
 	t.Parallel()
+	total := virtualReport{Scenario: "virtual", Seeds: *virtualSeeds}
 	for seed := range *virtualSeeds {
-		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) { virtual(t, uint64(seed), *virtualMessages / *virtualSeeds) })
+		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) { virtual(t, &total, uint64(seed), *virtualMessages / *virtualSeeds) })
 	}
+	line, err := json.Marshal(&total)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%s", line)
 }
 
-func virtual(t *testing.T, seed uint64, messages int) {
+// virtualReport is the line of JSON that is kept in docs/reliability.
+type virtualReport struct {
+	Scenario     string `json:"scenario"`
+	Seeds        int    `json:"seeds"`
+	Messages     int    `json:"messages"`
+	Pushes       int    `json:"pushes"`
+	Replies      int    `json:"replies"`
+	Late         int    `json:"late"`
+	FaultNotices int    `json:"fault_notices"` // that nobody could avoid
+	Lost         int    `json:"lost"`
+	StartedTwice int    `json:"started_twice"`
+}
+
+func virtual(t *testing.T, total *virtualReport, seed uint64, messages int) {
 	began := time.Now()
 	if messages > 10_000 { // a fifth of the time would go into collecting the garbage
 		defer debug.SetGCPercent(debug.SetGCPercent(200))
@@ -73,8 +93,8 @@ func virtual(t *testing.T, seed uint64, messages int) {
 	})
 
 	var report struct {
-		replies, late, faults, pushes, read int
-		virtual                             time.Duration
+		replies, late, faults, pushes, read, lost int
+		virtual                                   time.Duration
 	}
 	in2026(t, func(t *testing.T) {
 		begin := time.Now()
@@ -203,7 +223,7 @@ func virtual(t *testing.T, seed uint64, messages int) {
 			}
 			u = list[len(list)-1].ReceivedAt
 		}
-		if report.read+kept != messages-report.faults {
+		if report.lost = messages - report.faults - report.read - kept; report.lost != 0 {
 			t.Errorf("%d messages: %d answers were read and %d are kept", messages, report.read, kept)
 		}
 		t.Logf("%d answers were read, %d of them by the API; %d are kept for the user", report.read, len(api.all()), kept)
@@ -222,6 +242,13 @@ func virtual(t *testing.T, seed uint64, messages int) {
 	if overlapping < messages/4 || longest < users {
 		t.Errorf("only %d messages were pushed again, and at most %d were under way: this tests too little", overlapping, longest)
 	}
+	total.Messages += messages
+	total.Pushes += report.pushes
+	total.Replies += report.replies
+	total.Late += report.late
+	total.FaultNotices += report.faults
+	total.Lost += report.lost
+	total.StartedTwice += twice
 	t.Logf("%d messages of %d users in %v of virtual and %v of real time: %d pushes, at most %d messages under way, %d replies, %d late, %d fault notices that nobody could avoid; 0 lost, 0 started twice",
 		messages, users, report.virtual.Round(time.Second), time.Since(began).Round(time.Millisecond), report.pushes, longest, report.replies, report.late, report.faults)
 }
