@@ -57,6 +57,9 @@ func TestWitness(t *testing.T) {
 		w.write("end", &late)
 		w.file.Close()
 	}
+	if info, err := os.Stat(path); err != nil || info.Size() != 6*recordSize || os.Getpagesize()%recordSize != 0 {
+		t.Errorf("6 records are %d bytes, %v: one of them may lie across the border of two pages", info.Size(), err)
+	}
 	starts, ends, err := readWitness(path)
 	if err != nil {
 		t.Fatal(err)

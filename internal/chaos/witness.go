@@ -15,9 +15,12 @@ import (
 )
 
 // witness is the file that the handler writes to. Each record is one write at the
-// end of the file, so records of several processes do not mix and a killed one
-// leaves no half of a record.
+// end of the file, so records of several processes do not mix; and all are equally long and
+// lie within a page, since of a write to two pages a process that is killed may leave the first half.
 type witness struct{ file *os.File }
+
+// recordSize divides the size of a page.
+const recordSize = 256
 
 func openWitness(path string) (*witness, error) {
 	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
@@ -30,7 +33,7 @@ func openWitness(path string) (*witness, error) {
 // write appends one record. Without its witness a run proves nothing, so the process
 // ends if that fails.
 func (w *witness) write(what string, m *Mark) {
-	record := fmt.Sprintf("%s %s %s %d %d %d\n", what, m.ID, m.Key, m.Attempt, m.PID, m.At.UnixNano())
+	record := fmt.Sprintf("%-*s\n", recordSize-1, fmt.Sprintf("%s %s %s %d %d %d", what, m.ID, m.Key, m.Attempt, m.PID, m.At.UnixNano()))
 	_, err := w.file.WriteString(record)
 	for tries := 0; errors.Is(err, syscall.ECONNRESET) && tries < 10; tries++ { // no file says so: it is the sweep that does
 		_, err = w.file.WriteString(record)
