@@ -8,7 +8,7 @@ import (
 // wallClock reads the wall clock and notices when it jumps, so that the age of
 // a turn, which is a difference of wall-clock times, can be told without the jump.
 type wallClock struct {
-	read func() time.Time
+	read func() time.Time // nil: time.Now
 
 	mu    sync.Mutex
 	mono  time.Time // time.Now at the last reading
@@ -27,7 +27,12 @@ type jump struct {
 const jumpSize = time.Second
 
 func (c *wallClock) now() time.Time {
-	now, mono := c.read().UTC().Truncate(time.Millisecond), time.Now()
+	mono := time.Now()
+	now := mono
+	if c.read != nil {
+		now = c.read()
+	}
+	now = now.UTC().Truncate(time.Millisecond)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.mono.IsZero() {
