@@ -144,10 +144,8 @@ func (t *step) undelivered(given store.Outcome, number int) {
 	if given != store.GotReply || t.Row.Delivery != store.Offered || t.Row.State != store.Answered {
 		return
 	}
-	for i := range t.Open {
-		if t.Open[i].Given == store.GotReply {
-			return // another one may
-		}
+	if t.offering() {
+		return // another one may
 	}
 	if number >= t.p.LastPush && !t.anotherMayHave() {
 		t.nextWay(ReasonNoPush)
@@ -156,6 +154,11 @@ func (t *step) undelivered(given store.Outcome, number int) {
 	// WeChat's next push may carry it. Or a process that was cut off from the store may still say that an earlier one has.
 	t.Row.Due = t.ev.Now.Add(t.p.AssumeAfter)
 	t.touch()
+}
+
+// offering reports whether a push is open here that is being given the reply.
+func (t *step) offering() bool {
+	return slices.ContainsFunc(t.Open, func(o Push) bool { return o.Given == store.GotReply })
 }
 
 // anotherMayHave reports whether nobody has said how another push has ended that was given the reply, perhaps by

@@ -240,6 +240,7 @@ func TestLadder(t *testing.T) {
 			{"a push has come for it", api, open(aTurn(store.Undelivered), 2, store.Open), Event{Kind: Due}, outcome{Save: Lazily, State: answered, Due: 15 * time.Second}},
 			{"a push has come for it to another node", api, aTurn(store.Undelivered, since(14*time.Second)), Event{Kind: Due}, outcome{Save: Lazily, State: answered, Due: 15 * time.Second}},
 			{"a push has come for it in the future", api, aTurn(store.Undelivered, since(-time.Hour)), Event{Kind: Due}, outcome{Save: Now, Do: []Action{NoteLate}, State: answered, Delivery: store.Late}},
+			{"an attempt runs here of which the row says that it is over", api, outdated(aTurn(store.Offered, pushes(1, store.Cut))), Event{Kind: Due}, outcome{Save: Now, Do: []Action{Cancel, NoteLate}, State: answered, Delivery: store.Late}},
 			{"no retry after a push that failed", api, aTurn(store.Offered, pushes(1, store.Cut)), Event{Kind: Due}, outcome{Save: Now, Do: []Action{NoteLate}, State: answered, Delivery: store.Late}},
 			{"so, and the process that has offered it is another one", api, aTurn(store.Offered, pushes(1, store.Cut), ownedBy(deadNode)), Event{Kind: Due}, outcome{Save: Now, Do: []Action{NoteLate, NoteAmbiguous}, State: answered, Delivery: store.Late, Way: store.Way{Unknown: 1}}},
 			{"no retry after a push that failed, and one before is not known", api, aTurn(store.Offered, pushes(3, store.Cut, store.Open, store.Cut)), Event{Kind: Due}, outcome{Save: Now, Do: []Action{NoteLate, NoteAmbiguous}, State: answered, Delivery: store.Late, Way: store.Way{Unknown: 1}}},
@@ -342,6 +343,10 @@ func TestLadder(t *testing.T) {
 			{"what we were to send, and is erased", api, aTurn(store.Sending, (*store.Turn).Erase), Event{Kind: Changed}, outcome{State: store.Erased, Delivery: store.Sending, Never: true}},
 			{"offered, and we have written it", api, hasWritten(aTurn(store.Offered, pushes(1, store.Open))), Event{Kind: Changed}, outcome{Save: Now, State: answered, Delivery: store.Written, Never: true}},
 			{"offered, and we have not", api, aTurn(store.Offered, pushes(1, store.Open)), Event{Kind: Changed}, outcome{State: answered, Delivery: store.Offered}},
+			{"offered by us in vain, which the row does not say", api, hasFailed(aTurn(store.Offered, pushes(3, store.Cut, store.Open, store.Open), neverDue)), Event{Kind: Changed}, outcome{Save: Lazily, State: answered, Delivery: store.Offered, Due: 15 * time.Second}},
+			{"so, with more pages", ticket, hasFailed(aTurn(store.Offered, pushes(3, store.Cut, store.Open, store.Open), way(store.Way{Pages: 2, Shown: 1}), dueIn(life))), Event{Kind: Changed}, outcome{Save: Lazily, State: answered, Delivery: store.Offered, Due: 15 * time.Second, Way: store.Way{Pages: 2, Shown: 1}}},
+			{"offered by us, and a push has it still", api, open(hasFailed(aTurn(store.Offered, pushes(3, store.Cut, store.Open, store.Open), neverDue)), 4, store.GotReply), Event{Kind: Changed}, outcome{Save: Lazily, State: answered, Delivery: store.Offered, Never: true}},
+			{"offered in vain, and another process sees to it", api, hasFailed(aTurn(store.Offered, pushes(3, store.Cut, store.Open, store.Open), neverDue, ownedBy(otherNode))), Event{Kind: Changed}, outcome{Save: Lazily, State: answered, Delivery: store.Offered, Never: true}},
 			{"late, and a push waits here", api, open(aTurn(store.Late), 2, store.Open), Event{Kind: Changed}, outcome{Do: []Action{Answer}, State: answered, Delivery: store.Late}},
 		},
 	} {
@@ -373,6 +378,20 @@ func unrecorded(s State) State {
 func hasWritten(s State) State {
 	p := s.Row.Pushes[0]
 	p.Got = store.GotReply
+	s.over = append(s.over, p)
+	return s
+}
+
+// outdated has an attempt run here that is not that of the row.
+func outdated(s State) State {
+	s.Running, s.attempt = true, s.Row.Attempt-1
+	return s
+}
+
+// hasFailed adds to what this process knows, and the row need not, that the last push did not take its answer.
+func hasFailed(s State) State {
+	p := s.Row.Pushes[len(s.Row.Pushes)-1]
+	p.Got = store.Cut
 	s.over = append(s.over, p)
 	return s
 }

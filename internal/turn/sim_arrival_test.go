@@ -30,7 +30,8 @@ func (s *sim) checkArrival(m *message, row *store.Turn) {
 			own = s.arrived(m, t)
 		}
 		// What the server takes for written is its last word, whether or not the mark of that was saved.
-		arrived = own || w.vain > 0 || row.Delivery == store.Offered && waits
+		// A page behind the first is fetched, too, from a reply that was taken as delivered.
+		arrived = own || w.vain > 0 || row.Delivery == store.Offered && waits || row.Delivery == store.Written && row.Way.Pages > 1 && w.declared > 0
 	case store.Sent:
 		arrived = own || w.declared > 0 || w.drafted > 0 && w.vain > 0
 	case store.Ticket:

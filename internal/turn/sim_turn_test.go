@@ -333,6 +333,18 @@ func (l *local) rest() {
 		return
 	}
 	l.dirty, l.blocked = false, true
+	if l.n.s.chance(.1) { // others go first
+		l.n.after(l.n.s.between(time.Millisecond, time.Second), l.mark)
+		return
+	}
+	l.mark()
+}
+
+// mark saves what could wait.
+func (l *local) mark() {
+	if l.dead() {
+		return
+	}
 	l.n.writer.write(l.state.Row, nil, func(current store.Turn, v verdict) {
 		if l.dead() {
 			return
@@ -344,7 +356,7 @@ func (l *local) rest() {
 			l.m.unsettled(l.n)
 			l.state.Row = current
 			l.queue = slices.Insert(l.queue, 0, job{ev: Event{Kind: Changed}})
-		case !l.state.Row.Due.IsZero() || l.n.mine[l.m.id]:
+		default: // the store is away: it waits
 			l.dirty, l.blocked = true, true
 			l.n.after(100*time.Millisecond, func() {
 				if !l.dead() {

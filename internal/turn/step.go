@@ -256,6 +256,15 @@ func (t *step) given(how store.Delivery) {
 	}
 }
 
+// checkAttempt notes that the row, which was read anew, has another attempt than the one that runs here, or its result.
+// Whoever took it for running would keep what is to be saved when there is nothing else to do.
+func (t *step) checkAttempt() {
+	if t.Running && t.Row.Version > 0 && (t.Row.State != store.Running || t.Row.Attempt != t.attempt) {
+		t.Running = false
+		t.do(Effect{Do: Cancel})
+	}
+}
+
 func (t *step) find(id int) *Push {
 	for i := range t.Open {
 		if t.Open[i].ID == id {
@@ -365,6 +374,14 @@ func (t *step) changed() {
 		t.given(store.Written) // what was to be saved when there is time
 		t.save(Now)
 	}
+	if t.Row.Delivery == store.Offered && t.Row.State == store.Answered && t.Row.Owner == t.ev.Self && !t.offering() {
+		// A push of ours has failed, and somebody else has written the row before that was saved. Without a time nobody
+		// would look at it again.
+		if soon := t.ev.Now.Add(t.p.AssumeAfter); t.Row.Due.IsZero() || t.Row.Due.After(soon) {
+			t.Row.Due = soon
+			t.touch()
+		}
+	}
 	if t.Row.Delivery == store.Sending && t.Row.Owner == t.ev.Self && !t.Sending && t.Row.State != store.Erased {
 		t.send() // our own mark, whose commit was answered by an error
 	}
@@ -405,6 +422,7 @@ func (t *step) unconfirmed() {
 	}
 	if len(t.Open) > 0 || t.retrying() {
 		t.postpone(t.p.AssumeAfter)
+		t.save(Now) // somebody else's row would be without it, and nobody would look again
 		return
 	}
 	t.inVain()

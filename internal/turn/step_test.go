@@ -232,7 +232,7 @@ func TestStep(t *testing.T) {
 		{
 			"a retry may still come", api, offered(store.Open, store.Push{Number: 2, At: now.Add(-14 * time.Second), Got: store.Cut}),
 			Event{Kind: Unconfirmed, Lost: dead},
-			Effects{Save: Lazily},
+			Effects{Save: Now},
 			store.Answered, store.Offered, false,
 		},
 		{

@@ -332,6 +332,7 @@ type Effects struct {
 // nothing that s refers to.
 func Step(p *Policy, s State, ev *Event) (State, Effects) {
 	t := step{p: p, ev: ev, State: s}
+	t.checkAttempt()
 	switch ev.Kind {
 	case PushArrived:
 		t.pushArrived()
