@@ -48,7 +48,9 @@ func (l *local) complete(ev *Event) {
 		if row.Delivery == store.Fetched {
 			taker := &s.disk.rows[messageOf(row.Way.TakenBy)]
 			ev.Taker = taker.State
-			if taker.Version == 0 || taker.State == store.Answered && !s.texts[taker.Reply].has(s.rest(row)) {
+			if taker.Version == 0 && l.n.locals[messageOf(row.Way.TakenBy)] != nil {
+				ev.Taker = store.Running
+			} else if taker.Version == 0 || taker.State == store.Answered && !s.texts[taker.Reply].has(s.rest(row)) {
 				ev.Taker = store.Failed
 			}
 		}
