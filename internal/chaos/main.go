@@ -38,7 +38,7 @@ var scenarios = []*scenario{
 				func() map[string]any { return map[string]any{"kills": o.Kills, "fast": o.Fast} }
 		},
 		short:   [][]string{{"-fast", "-rate", "200", "-kills", "15"}, {"-kills", "8", "-rate", "40"}},
-		full:    [][]string{{"-fast", "-rate", "500", "-kills", "100"}, {"-kills", "20", "-rate", "60", "-untimed"}},
+		full:    [][]string{{"-fast", "-rate", "500", "-kills", "60"}, {"-kills", "15", "-rate", "60", "-untimed"}},
 		nightly: [][]string{{"-fast", "-rate", "500", "-kills", "1000"}, {"-kills", "200"}},
 	},
 	{
@@ -52,7 +52,7 @@ var scenarios = []*scenario{
 				func() map[string]any { return map[string]any{"cuts": o.Cuts, "control": o.Control} }
 		},
 		short:   [][]string{{"-cuts", "15", "-rate", "250"}, {"-control", "-cuts", "5", "-rate", "250"}},
-		full:    [][]string{{"-cuts", "100"}, {"-control", "-cuts", "10"}},
+		full:    [][]string{{"-cuts", "60"}, {"-control", "-cuts", "10"}},
 		nightly: [][]string{{"-cuts", "1000"}, {"-control", "-cuts", "20"}},
 	},
 	{
@@ -105,7 +105,7 @@ var scenarios = []*scenario{
 				func() map[string]any { return map[string]any{"calls": o.Calls, "step": o.Step, "max": o.Max} }
 		},
 		short:   [][]string{{"-calls", "fsync,connect", "-step", "8"}},
-		full:    [][]string{{"-step", "24", "-untimed"}},
+		full:    [][]string{{"-step", "32", "-untimed"}},
 		nightly: [][]string{{"-untimed"}},
 	},
 	{
@@ -144,7 +144,7 @@ var scenarios = []*scenario{
 				func() map[string]any { return map[string]any{"restarts": o.Restarts} }
 		},
 		short:   [][]string{{"-restarts", "6", "-rate", "150"}},
-		full:    [][]string{{"-restarts", "20"}},
+		full:    [][]string{{"-restarts", "10"}},
 		nightly: [][]string{{"-restarts", "100"}},
 	},
 	{
@@ -218,7 +218,7 @@ var scenarios = []*scenario{
 				func() map[string]any { return map[string]any{"messages": o.Messages} }
 		},
 		short:   [][]string{{"-n", "600", "-rate", "60"}},
-		full:    [][]string{{"-n", "6000", "-rate", "150"}},
+		full:    [][]string{{"-n", "3000", "-rate", "150"}},
 		nightly: [][]string{{"-n", "100000", "-rate", "300"}},
 	},
 	{
