@@ -78,7 +78,7 @@ var scenarios = []*scenario{
 				func() map[string]any { return map[string]any{"delay": o.Delay.String(), "for": o.For.String()} }
 		},
 		short:   [][]string{{"-for", "6s", "-rate", "150"}},
-		full:    [][]string{{"-for", "10s"}},
+		full:    [][]string{{"-for", "10s", "-untimed"}},
 		nightly: [][]string{{"-for", "30s"}, {"-delay", "6s", "-for", "30s"}},
 	},
 	{
