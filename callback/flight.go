@@ -270,13 +270,13 @@ func (f *flight) apply(j *job) (start *attempt) {
 	switch {
 	case j.known != nil && (f.state.Row.Version == 0 || ev.Kind == turn.Changed && f.state.Row.Version < j.known.Version):
 		f.state.Row, f.dirty = *j.known, false
-	case j.lookup && (f.state.Row.Version == 0 || f.foreign()):
+	case j.reload, j.lookup && (f.state.Row.Version == 0 || f.foreign()):
+		before := f.state.Row.Version
 		if !f.reload(ev) {
 			return nil
 		}
-	case j.reload:
-		if !f.reload(ev) {
-			return nil
+		if before > 0 && f.state.Row.Version != before && ev.Kind != turn.Changed {
+			start = f.apply(&job{ev: turn.Event{Kind: turn.Changed}}) // what was not saved yet may be missing in it
 		}
 	case ev.Kind == turn.PushDue && f.foreign():
 		// The result may be there since the last look.

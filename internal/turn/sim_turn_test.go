@@ -104,7 +104,8 @@ func (l *local) take(j *job) {
 		return
 	}
 	l.prepare(ev)
-	if unknown := l.state.Row.Version == 0 || l.foreign(); (j.reload || j.lookup && unknown) && !l.reload(ev) {
+	before := l.state.Row.Version
+	if unknown := before == 0 || l.foreign(); (j.reload || j.lookup && unknown) && !l.reload(ev) {
 		return
 	}
 	if row := &l.state.Row; ev.Kind == Due && (row.Delivery == store.Fetched && l.n.cutOff || row.Delivery == store.Late && !l.n.foremost(row, false)) {
@@ -116,7 +117,13 @@ func (l *local) take(j *job) {
 		}
 		l.state.Row.Erase()
 	}
-	l.steps = append(l.steps[:0], ev)
+	l.steps = l.steps[:0]
+	if before > 0 && l.state.Row.Version != before && ev.Kind != Changed {
+		changed := &Event{Kind: Changed} // what was not saved yet may be missing in it
+		l.prepare(changed)
+		l.steps = append(l.steps, changed)
+	}
+	l.steps = append(l.steps, ev)
 	switch row := &l.state.Row; {
 	case ev.Kind == PushDue && l.foreign():
 		l.askFirst()

@@ -374,8 +374,8 @@ func (t *step) changed() {
 		t.given(store.Written) // what was to be saved when there is time
 		t.save(Now)
 	}
-	if t.Row.Delivery == store.Offered && t.Row.State == store.Answered && t.Row.Owner == t.ev.Self && !t.offering() {
-		// A push of ours has failed, and somebody else has written the row before that was saved. Without a time nobody
+	if t.Row.Delivery == store.Offered && t.Row.State == store.Answered && t.Row.Owner.ID == t.ev.Self.ID && !t.offering() {
+		// A push of ours, perhaps of an epoch that is over, has failed, and somebody else has written the row before that was saved. Without a time nobody
 		// would look at it again.
 		if soon := t.ev.Now.Add(t.p.AssumeAfter); t.Row.Due.IsZero() || t.Row.Due.After(soon) {
 			t.Row.Due = soon
