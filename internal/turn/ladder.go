@@ -148,12 +148,25 @@ func (t *step) undelivered(given store.Outcome, number int) {
 		return // another one may
 	}
 	if number >= t.p.LastPush && !t.anotherMayHave() {
-		t.nextWay(ReasonNoPush)
+		if !t.broughtBefore() {
+			t.nextWay(ReasonNoPush)
+		}
 		return
 	}
 	// WeChat's next push may carry it. Or a process that was cut off from the store may still say that an earlier one has.
 	t.Row.Due = t.ev.Now.Add(t.p.AssumeAfter)
 	t.touch()
+}
+
+// broughtBefore reports whether the API was taken to have brought the reply before a push was given it as well. Nothing of
+// it is left to be sent then: the row says again what it said.
+func (t *step) broughtBefore() bool {
+	if t.Row.Way.Told == 0 {
+		return false
+	}
+	t.given(store.Assumed)
+	t.save(Now)
+	return true
 }
 
 // offering reports whether a push is open here that is being given the reply.

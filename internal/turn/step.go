@@ -443,6 +443,7 @@ func (t *step) retrying() bool {
 func (t *step) inVain() {
 	failed, ambiguous := !t.unknownAt(t.Row.OfferedTo), t.anotherMayHave()
 	switch {
+	case t.broughtBefore():
 	case failed && !(ambiguous && t.p.API):
 		t.nextWay(ReasonNoPush)
 	case t.p.API && !t.p.DropUnknown:
