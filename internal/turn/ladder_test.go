@@ -211,6 +211,7 @@ func TestLadder(t *testing.T) {
 		"push arrives": {
 			{"and has the reply first", api, aTurn(store.Undelivered, ownedBy(otherNode)), Event{Kind: PushArrived, Push: 9}, outcome{Save: Now, Do: []Action{Answer}, State: answered, Delivery: store.Offered, Never: true}},
 			{"and this process has offered it before", api, aTurn(store.Offered, pushes(1, store.Cut), dueIn(send)), Event{Kind: PushArrived, Push: 9}, outcome{Save: Lazily, Do: []Action{Answer}, State: answered, Delivery: store.Offered, Due: send}},
+			{"and one in between has gone elsewhere", api, aTurn(store.Offered, pushes(1, store.Cut, store.Cut), dueIn(send)), Event{Kind: PushArrived, Push: 9}, outcome{Save: Now, Do: []Action{Answer}, State: answered, Delivery: store.Offered, Due: 15 * time.Second}},
 			{"and another process has offered it before", api, aTurn(store.Offered, pushes(1, store.Cut), neverDue, ownedBy(otherNode)), Event{Kind: PushArrived, Push: 9}, outcome{Save: Now, Do: []Action{Answer}, State: answered, Delivery: store.Offered, Due: 15 * time.Second}},
 			{"and it is taken as delivered", api, aTurn(store.Assumed, pushes(1, store.Open), neverDue), Event{Kind: PushArrived, Push: 9}, outcome{Save: Now, Do: []Action{Answer}, State: answered, Delivery: store.Offered, Due: 15 * time.Second}},
 			{"five seconds after it was written", api, aTurn(store.Written, pushes(1, store.GotReply), neverDue, since(5*time.Second)), Event{Kind: PushArrived, Push: 9}, outcome{Save: Now, Do: []Action{Answer}, State: answered, Delivery: store.Offered, Due: 15 * time.Second}},

@@ -161,9 +161,9 @@ func (t *step) offer(number int) {
 			t.Row.Way.Shown = 1
 			t.Row.Due = t.ev.Now.Add(t.p.TicketLife)
 		}
-	case t.Row.Delivery == store.Offered && t.Row.Owner == t.ev.Self:
+	case t.Row.Delivery == store.Offered && t.Row.Owner == t.ev.Self && number <= t.Row.OfferedTo+1:
 		// Nobody waits for the store here, which may be slow. Should this process die, another one
-		// knows that it does not know.
+		// knows that it does not know. But if a push in between has gone elsewhere, the row may have changed there.
 		t.save(Lazily)
 	case t.Row.Delivery == store.Written && !t.retried():
 		// Somebody on the way has repeated the request. What becomes of that one says nothing.
