@@ -44,7 +44,7 @@ func pgRestart(ctx context.Context, r *run, o crashOptions) error {
 	if err := c.finish(ctx, r.outages); err != nil {
 		return err
 	}
-	r.accepted()
+	r.acceptedInTime()
 	return nil
 }
 
@@ -146,16 +146,8 @@ func pgOutage(ctx context.Context, r *run, o outageOptions) error {
 	if worst := percentiles(red)["max"]; worst > float64(redWithin.Milliseconds()) {
 		r.slow("a node was ready for %.0f ms without its database, and the bound is %v", worst, redWithin)
 	}
-	var longest time.Duration
-	for _, cut := range r.cuts() {
-		longest = max(longest, cut.To.Sub(cut.From))
-	}
-	switch n := r.report.Counts.Unaccepted; {
-	case o.Down.max() > held:
-	case longest > held+time.Second && n > 0: // it takes its time to recover if the machine is busy
-		r.slow("P8: %d messages were not accepted, and the database was away for %v", n, longest.Round(100*time.Millisecond))
-	default:
-		r.accepted()
+	if o.Down.max() <= held {
+		r.acceptedInTime()
 	}
 	return nil
 }
