@@ -62,12 +62,11 @@ func (f *flight) taker() store.State {
 		return store.Failed
 	case err == nil:
 		return by.State
-	case errors.Is(err, store.ErrNotFound) && !f.s.flights.has(row.Way.TakenBy):
+	case !errors.Is(err, store.ErrNotFound):
+		f.s.storeFailed(err)
+	case !f.s.flights.has(row.Way.TakenBy): // else it is on a Pure route, and the clock has jumped
 		return store.Failed
-	case errors.Is(err, store.ErrNotFound):
-		return store.Running // on a Pure route, and the clock has jumped
 	}
-	f.s.storeFailed(err)
 	return store.Running // it is looked at again
 }
 

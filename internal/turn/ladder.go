@@ -124,19 +124,14 @@ func (t *step) route() {
 	case t.Row.State == store.Answered && t.p.API && !t.ev.NoAPI && t.ev.Parts > 1 && t.ev.Parts <= min(quota, MaxParts)-w.Sent:
 		// The API brings all of it, without the user having to ask for each page.
 		t.nextWay("")
-	case t.Row.State == store.Answered && !t.waiting():
+	case t.Row.State == store.Answered && !t.anyOpen(store.Open):
 		t.Row.Due = t.ev.Now.Add(t.p.AssumeAfter) // WeChat's next push may carry it
 	}
 }
 
-// waiting reports whether a push is open that is not decided.
-func (t *step) waiting() bool {
-	for i := range t.Open {
-		if t.Open[i].Given == store.Open {
-			return true
-		}
-	}
-	return false
+// anyOpen reports whether a push is open here that is being given this; [store.Open]: that is not decided.
+func (t *step) anyOpen(given store.Outcome) bool {
+	return slices.ContainsFunc(t.Open, func(o Push) bool { return o.Given == given })
 }
 
 // undelivered notes that the push with this number did not take what it was given.
@@ -144,11 +139,13 @@ func (t *step) undelivered(given store.Outcome, number int) {
 	if given != store.GotReply || t.Row.Delivery != store.Offered || t.Row.State != store.Answered {
 		return
 	}
-	if t.offering() {
+	if t.anyOpen(store.GotReply) {
 		return // another one may
 	}
 	if number >= t.p.LastPush && !t.anotherMayHave() {
-		if !t.broughtBefore() {
+		if t.broughtBefore() {
+			t.assume()
+		} else {
 			t.nextWay(ReasonNoPush)
 		}
 		return
@@ -160,18 +157,12 @@ func (t *step) undelivered(given store.Outcome, number int) {
 
 // broughtBefore reports whether the API was taken to have brought the reply before a push was given it as well. Nothing of
 // it is left to be sent then: the row says again what it said.
-func (t *step) broughtBefore() bool {
-	if t.Row.Way.Told == 0 {
-		return false
-	}
+func (t *step) broughtBefore() bool { return t.Row.Way.Told > 0 }
+
+// assume notes that the user is taken to have got the reply.
+func (t *step) assume() {
 	t.given(store.Assumed)
 	t.save(Now)
-	return true
-}
-
-// offering reports whether a push is open here that is being given the reply.
-func (t *step) offering() bool {
-	return slices.ContainsFunc(t.Open, func(o Push) bool { return o.Given == store.GotReply })
 }
 
 // anotherMayHave reports whether nobody has said how another push has ended that was given the reply, perhaps by

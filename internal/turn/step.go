@@ -353,7 +353,7 @@ func (t *step) abandon(reason string) {
 // changed takes in a row that was read anew.
 func (t *step) changed() {
 	mine := t.Row.State == store.Running && t.Row.Owner == t.ev.Self
-	if t.Running && (!mine || t.attempt != t.Row.Attempt) {
+	if t.Running && !mine {
 		// Somebody else runs it, or this process under a claim of its own whose
 		// commit was answered by an error.
 		t.Running = false
@@ -374,9 +374,9 @@ func (t *step) changed() {
 		t.given(store.Written) // what was to be saved when there is time
 		t.save(Now)
 	}
-	if t.Row.Delivery == store.Offered && t.Row.State == store.Answered && t.Row.Owner.ID == t.ev.Self.ID && !t.offering() {
-		// A push of ours, perhaps of an epoch that is over, has failed, and somebody else has written the row before that was saved. Without a time nobody
-		// would look at it again.
+	if t.Row.Delivery == store.Offered && t.Row.State == store.Answered && t.Row.Owner.ID == t.ev.Self.ID && !t.anyOpen(store.GotReply) {
+		// A push of ours, perhaps of an epoch that is over, has failed, and somebody else has written the row before that was
+		// saved. Without a time nobody would look at it again.
 		if soon := t.ev.Now.Add(t.p.AssumeAfter); t.Row.Due.IsZero() || t.Row.Due.After(soon) {
 			t.Row.Due = soon
 			t.touch()
@@ -444,14 +444,14 @@ func (t *step) inVain() {
 	failed, ambiguous := !t.unknownAt(t.Row.OfferedTo), t.anotherMayHave()
 	switch {
 	case t.broughtBefore():
+		t.assume()
 	case failed && !(ambiguous && t.p.API):
 		t.nextWay(ReasonNoPush)
 	case t.p.API && !t.p.DropUnknown:
 		t.nextWay("")
-		t.Row.Way.Unknown = 1
+		t.Row.Way.Unknown = 1 // so not a third time
 	default:
-		t.given(store.Assumed)
-		t.save(Now)
+		t.assume()
 	}
 	if ambiguous || !failed {
 		t.do(Effect{Do: NoteAmbiguous})
