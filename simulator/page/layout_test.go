@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 
@@ -102,6 +103,27 @@ func TestFaultChoices(t *testing.T) {
 		if want := map[string]string{"zh": "45047 能发的条数用完了", "en": "45047 no message left to send"}[language]; !strings.Contains(words, want) {
 			t.Errorf("the faults are %s", words)
 		}
+	}
+}
+
+// TestSettingsAgain opens the settings in the moment in which they are closed: the browser tells
+// the page of that later.
+func TestSettingsAgain(t *testing.T) {
+	t.Parallel()
+	p := openTab(t, newWorld(t, nil).url, 390, 844, "good")
+	p.click("#open-settings")
+	for range 3 {
+		if got := eval[int](p, `(() => {
+			document.querySelector('#settings header .icon-button').click();
+			document.querySelector('#open-settings').click();
+			return document.querySelectorAll('#settings[open] #fault-what').length;
+		})()`); got != 1 {
+			t.Fatalf("%d settings are open, and not one", got)
+		}
+	}
+	time.Sleep(100 * time.Millisecond) // the browser tells of those that were closed
+	if got := eval[int](p, `document.querySelectorAll('#settings[open]').length`); got != 1 {
+		t.Errorf("then %d settings are open, and not one", got)
 	}
 }
 

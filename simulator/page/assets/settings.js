@@ -11,14 +11,15 @@ export class Settings {
   }
 
   open() {
-    if (this.dialog) return;
+    if (this.dialog?.open) return;
+    this.dialog?.remove(); // closed just now, and the browser has not said so yet
     this.token = null;
-    this.dialog = el('dialog.drawer', { id: 'settings', 'aria-label': t('settings') });
-    this.dialog.addEventListener('close', () => { this.dialog.remove(); this.dialog = null; });
-    this.dialog.addEventListener('click', (e) => { if (e.target === this.dialog) this.dialog.close(); });
-    document.body.append(this.dialog);
+    const dialog = this.dialog = el('dialog.drawer', { id: 'settings', 'aria-label': t('settings') });
+    dialog.addEventListener('close', () => { dialog.remove(); if (this.dialog === dialog) this.dialog = null; });
+    dialog.addEventListener('click', (e) => { if (e.target === dialog) dialog.close(); });
+    document.body.append(dialog);
     this.draw();
-    this.dialog.showModal();
+    dialog.showModal();
   }
 
   draw() {
