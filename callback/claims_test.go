@@ -1,6 +1,7 @@
 package callback_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http/httptest"
@@ -460,6 +461,81 @@ func TestOthersConfirmWhatADeadNodeOffered(t *testing.T) {
 		}
 		if row := rowOf(t, mem, w); row.Delivery != store.Sent || api.requests() != 1 || ambiguous != 1 {
 			t.Errorf("%v, due %v; %d messages of the API, %d counted as ambiguous", row.Delivery, row.Due, api.requests(), ambiguous)
+		}
+	})
+}
+
+// saves records the turns whose rows are saved, in the order of that.
+type saves struct {
+	store.Store
+	mu   sync.Mutex
+	keys []store.Key
+}
+
+func (s *saves) Save(ctx context.Context, ops []store.Op) error {
+	s.mu.Lock()
+	for _, op := range ops {
+		s.keys = append(s.keys, op.Turn.Key)
+	}
+	s.mu.Unlock()
+	return s.Store.Save(ctx, ops)
+}
+
+// One process after the other dies before it has seen to what the one before had offered, for much longer than
+// answers are on their way. The one that comes then sees to all of it, and not again to what the store
+// says when it is due.
+func TestConfirmsWhatManyLivesLeft(t *testing.T) {
+	t.Parallel()
+	in2026(t, func(t *testing.T) {
+		a := account(callback.Plain, new(counted))
+		mem := memory.New(memory.Config{})
+		inst, err := mem.Installation(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		keyer := store.NewKeyer(inst.Salt)
+		const lives, perLife, postponed = 10, 50, 3
+		began := time.Now()
+		var want []store.Key
+		for life := range lives {
+			n, err := mem.Join(t.Context(), "server")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range perLife {
+				now := time.Now()
+				row := store.Turn{
+					Key: keyer.Key([32]byte{byte(life), byte(i)}, now.Unix(), now), Account: a.Name, OpenID: testUser, OriginalID: a.OriginalID, MsgType: "text",
+					CreateTime: now.Unix(), ReceivedAt: now, Pushes: []store.Push{{Number: 1, At: now, Got: store.GotReply}}, Seen: 1, State: store.Answered, Attempt: 1,
+					Owner: n, FinishedAt: now, Reply: `<xml></xml>`, Delivery: store.Offered, OfferedTo: 1,
+				}
+				if i < postponed {
+					row.Due = began.Add(lives*perLife*time.Second + 10*time.Second)
+				} else {
+					want = append(want, row.Key)
+				}
+				ops := []store.Op{{Turn: row}}
+				if err := mem.Claim(t.Context(), ops); err != nil || !ops[0].OK {
+					t.Fatal(err, ops[0].Err)
+				}
+				time.Sleep(time.Second)
+			}
+		}
+		link := &saves{Store: mem}
+		start(t, callback.Config{Accounts: []callback.Account{a}, Store: link, NodeID: "server"})
+		synctest.Wait()
+		link.mu.Lock()
+		got := slices.Clone(link.keys)
+		link.mu.Unlock()
+		order := func(a, b store.Key) int { return bytes.Compare(a[:], b[:]) }
+		slices.SortFunc(got, order)
+		slices.SortFunc(want, order)
+		if !slices.Equal(got, want) {
+			t.Errorf("%d answers were seen to at once, want %d", len(got), len(want))
+		}
+		time.Sleep(time.Minute)
+		if left, err := mem.List(t.Context(), store.Filter{Deliveries: []store.Delivery{store.Offered}}); err != nil || len(left) > 0 {
+			t.Errorf("%d answers stay offered (%v)", len(left), err)
 		}
 	})
 }

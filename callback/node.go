@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -271,47 +272,84 @@ func (m *membership) look(own bool) error {
 // others may have been received whose answers were on their way when it died.
 const flightTime = time.Minute
 
+const resolution = time.Millisecond // of the times of a store
+
+// unconfirmed is a turn whose answer a process has offered to a push without having said whether it was written.
+type unconfirmed struct {
+	account *account
+	key     store.Key
+	owner   store.Node
+}
+
 // confirm looks for answers that a dead process had offered to a push without having said whether they were
 // written, among the turns that f selects. Their flights decide, or see to it that the store says when that is
 // due, as long as retries may come: P4. It reports whether there are some of nodes that are not known to be dead.
 //
 // In the beginning of a process that is all that is young; later the turns of a node that is seen to have died.
 func (m *membership) confirm(f store.Filter) (undecided bool, err error) {
+	found, undecided, err := m.unconfirmed(f)
+	if err != nil {
+		return undecided, err
+	}
+	// The oldest first, since this process may not live for long either, and the next one looks at what is young.
+	for _, u := range slices.Backward(found) {
+		m.s.flights.get(u.account, u.key, &job{reload: true, ev: turn.Event{Kind: turn.Unconfirmed, Lost: u.owner}})
+	}
+	return undecided, nil
+}
+
+// unconfirmed returns those that dead nodes have left, the youngest first. It looks further back than f does as long as
+// it finds some: each of several processes that died one after the other may have had no time to see to all.
+func (m *membership) unconfirmed(f store.Filter) (found []unconfirmed, undecided bool, err error) {
 	st, ctx := m.s.cfg.Store, m.s.ctx
 	alive := make(map[store.Node]bool)
-	const resolution = time.Millisecond // of ReceivedAt
-	f.States, f.Until = []store.State{store.Answered}, f.Until.Add(resolution)
-	for {
+	f.States, f.Deliveries = []store.State{store.Answered}, []store.Delivery{store.Offered}
+	f.Until = f.Until.Add(resolution)
+	for since := f.Since; ; {
 		rows, err := st.List(ctx, f)
 		if err != nil {
-			return undecided, err
+			return nil, undecided, err
 		}
 		for i := range rows {
 			row := &rows[i]
 			a := m.s.accounts[row.Account]
-			if row.Delivery != store.Offered || a == nil {
+			if a == nil || m.isPostponed(a, row) {
 				continue
 			}
 			lives, known := alive[row.Owner]
 			if !known {
 				if lives, err = st.Alive(ctx, row.Owner); err != nil {
-					return undecided, err
+					return nil, undecided, err
 				}
 				alive[row.Owner] = lives
 			}
-			if undecided = undecided || lives && row.Owner != m.self(); !lives {
-				m.s.flights.get(a, row.Key, &job{reload: true, ev: turn.Event{Kind: turn.Unconfirmed, Lost: row.Owner}})
+			if lives {
+				undecided = undecided || row.Owner != m.self()
+				continue
+			}
+			found = append(found, unconfirmed{a, row.Key, row.Owner})
+			if before := row.ReceivedAt.Add(-flightTime); before.Before(since) {
+				since = before
 			}
 		}
-		if len(rows) < store.DefaultLimit {
-			return undecided, nil
+		switch {
+		case len(rows) == store.DefaultLimit:
+			next := rows[len(rows)-1].ReceivedAt.Add(resolution)
+			if !next.Before(f.Until) {
+				next = f.Until.Add(-resolution)
+			}
+			f.Until = next
+		case since.Before(f.Since):
+			f.Since, f.Until = since, f.Since
+		default:
+			return found, undecided, nil
 		}
-		next := rows[len(rows)-1].ReceivedAt.Add(resolution)
-		if !next.Before(f.Until) {
-			next = f.Until.Add(-resolution)
-		}
-		f.Until = next
 	}
+}
+
+// isPostponed reports whether the store says when the answer is to be decided about. A page is due long after.
+func (m *membership) isPostponed(a *account, row *store.Turn) bool {
+	return !row.Due.IsZero() && row.Due.Before(m.s.clock.now().Add(a.policy.AssumeAfter+resolution))
 }
 
 // confirmDeparted does that for the nodes that have died since the last look.

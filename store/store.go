@@ -21,6 +21,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -168,6 +169,8 @@ type Filter struct {
 	Account string
 	OpenID  string
 	States  []State
+	// Deliveries, like States, selects the turns that have one of these; none: all turns.
+	Deliveries []Delivery
 	// Since and Until bound ReceivedAt: Since ≤ ReceivedAt < Until.
 	Since, Until time.Time
 	// Owner is who runs the turn, or ran it last.
@@ -204,13 +207,6 @@ func (f *Filter) Match(t *Turn) bool {
 		!f.DueBefore.IsZero() && !t.Due.Before(f.DueBefore):
 		return false
 	}
-	if len(f.States) == 0 {
-		return true
-	}
-	for _, s := range f.States {
-		if s == t.State {
-			return true
-		}
-	}
-	return false
+	return (len(f.States) == 0 || slices.Contains(f.States, t.State)) &&
+		(len(f.Deliveries) == 0 || slices.Contains(f.Deliveries, t.Delivery))
 }

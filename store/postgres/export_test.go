@@ -71,6 +71,7 @@ func (s *Store) Plans(ctx context.Context) (map[string]string, error) {
 		"list running":  list(store.Filter{States: []store.State{store.Running}, Owner: store.Node{ID: "n", Epoch: 1}}),
 		"list user":     list(store.Filter{OpenID: "o", Account: "a"}),
 		"list since":    list(store.Filter{Since: now, Until: now, States: []store.State{store.Answered}}),
+		"list offered":  list(store.Filter{Since: now, Until: now, States: []store.State{store.Answered}, Deliveries: []store.Delivery{store.Offered}}),
 		"owners":        {selectOwners, nil},
 		"erase":         {eraseTurns, []any{key, []byte("o")}},
 		"theirs":        {selectTheirs, []any{[]byte("o"), []byte("a"), key[0]}},

@@ -180,7 +180,7 @@ func (r *Reader) List(ctx context.Context, f store.Filter) (turns []store.Turn, 
 // from one to the next.
 func isSparse(f *store.Filter) bool {
 	running := len(f.States) == 1 && f.States[0] == store.Running
-	return !f.Due && !f.ByDue() && f.OpenID == "" && !running && (len(f.States) > 0 || f.Account != "" || f.Owner != (store.Node{}))
+	return !f.Due && !f.ByDue() && f.OpenID == "" && !running && (len(f.States) > 0 || len(f.Deliveries) > 0 || f.Account != "" || f.Owner != (store.Node{}))
 }
 
 // edge returns when the last turn was received of the next stretch that f looks through, the zero time if there are
@@ -271,11 +271,10 @@ func listing(f *store.Filter) (text string, args []any) {
 	case running:
 		add("turn.state = 1") // as the index says it
 	case len(f.States) > 0:
-		states := make([]int16, len(f.States))
-		for i, state := range f.States {
-			states[i] = int16(state)
-		}
-		add("turn.state = ANY(?::smallint[])", states)
+		add("turn.state = ANY(?::smallint[])", smallints(f.States))
+	}
+	if len(f.Deliveries) > 0 {
+		add("turn.delivery = ANY(?::smallint[])", smallints(f.Deliveries))
 	}
 	limit := f.Limit
 	if limit <= 0 {
@@ -283,6 +282,14 @@ func listing(f *store.Filter) (text string, args []any) {
 	}
 	args = append(args, limit)
 	return `SELECT ` + columns + ` FROM ` + from + ` WHERE true` + where.String() + ` ORDER BY ` + order + ` LIMIT $` + strconv.Itoa(len(args)), args
+}
+
+func smallints[T ~uint8](values []T) []int16 {
+	list := make([]int16, len(values))
+	for i, v := range values {
+		list[i] = int16(v)
+	}
+	return list
 }
 
 // theirs stands for the table where a user is asked for: segment by segment, whatever the server takes for quicker

@@ -126,7 +126,7 @@ func TestPlans(t *testing.T) {
 	}
 	uses := map[string]string{
 		"save": "Index Scan using turn_pkey|Tid Scan on turn", "mark": "Index Scan using turn_pkey|Tid Scan on turn",
-		"get": "turn_pkey", "erase": "turn_pkey", "list": "Scan Backward using turn_received", "list since": "turn_received", "expire": "turn_received",
+		"get": "turn_pkey", "erase": "turn_pkey", "list": "Scan Backward using turn_received", "list since": "turn_received", "list offered": "turn_received", "expire": "turn_received",
 		"list due": "turn_due", "list due user": "turn_due_user", "list running": "turn_running", "owners": "turn_running",
 		"list user": "turn_user", "theirs": "turn_user", "claim": "node_pkey",
 	}

@@ -149,15 +149,22 @@ func conditions(f *store.Filter) (where string, args []any) {
 	if f.Owner != (store.Node{}) {
 		add("owner = ? AND epoch = ?", f.Owner.ID, f.Owner.Epoch)
 	}
+	// As numbers in the text, since only so is the index of the running ones of use.
 	if len(f.States) > 0 {
-		list := make([]string, len(f.States))
-		for i, state := range f.States {
-			// As numbers in the text, since only so is the index of the running ones of use.
-			list[i] = "state = " + strconv.Itoa(int(state))
-		}
-		add("(" + strings.Join(list, " OR ") + ")")
+		add(oneOf("state", f.States))
+	}
+	if len(f.Deliveries) > 0 {
+		add(oneOf("delivery", f.Deliveries))
 	}
 	return b.String(), args
+}
+
+func oneOf[T ~uint8](column string, values []T) string {
+	list := make([]string, len(values))
+	for i, v := range values {
+		list[i] = column + " = " + strconv.Itoa(int(v))
+	}
+	return "(" + strings.Join(list, " OR ") + ")"
 }
 
 // roundUp is the first whole millisecond that is not before t: the one to compare times of the

@@ -34,6 +34,7 @@ func TestListUsesIndexes(t *testing.T) {
 		{"of a user", "SEARCH t USING COVERING INDEX turn_user (<expr>=? AND openid=?)", store.Filter{OpenID: "o"}},
 		{"running", "SCAN turn USING INDEX turn_running", store.Filter{States: []store.State{store.Running}}},
 		{"running of an owner", "SEARCH turn USING INDEX turn_running (owner=? AND epoch=?)", store.Filter{States: []store.State{store.Running}, Owner: store.Node{ID: "n", Epoch: 1}}},
+		{"offered, of a time", "SEARCH turn USING INDEX turn_received (received_at>? AND received_at<?)", store.Filter{Since: now, Until: now, Deliveries: []store.Delivery{store.Offered}}},
 		{"youngest", "SCAN turn USING INDEX turn_received", store.Filter{}},
 	} {
 		text, args := listing(&c.f)

@@ -22,7 +22,11 @@ func Differential(t *testing.T, seed uint64, calls int, names []string, stores [
 	rng := rand.New(rand.NewPCG(seed, 19))
 	ctx := context.Background()
 	known := make(map[store.Key]store.Turn) // as the stores had it last
-	sessions := make(map[string]int64)      // versions
+	// The versions of the sessions of each store, which are its own.
+	sessions := make(map[store.Store]map[string]int64)
+	for _, s := range stores {
+		sessions[s] = make(map[string]int64)
+	}
 	nodes := []store.Node{{ID: "never joined", Epoch: 1}}
 	moment := func() time.Time { return base.Add(time.Duration(rng.IntN(40)) * time.Second) }
 	due := func() time.Time {
@@ -46,7 +50,7 @@ func Differential(t *testing.T, seed uint64, calls int, names []string, stores [
 			row = finished(row)
 		case 1:
 			row = late(row, n)
-			row.Due, row.Delivery = due(), []store.Delivery{store.Late, store.Ticket, store.Sent}[rng.IntN(3)]
+			row.Due, row.Delivery = due(), []store.Delivery{store.Late, store.Ticket, store.Sent, store.Offered}[rng.IntN(4)]
 		case 2:
 			row.Due = due()
 		}
@@ -112,6 +116,7 @@ func Differential(t *testing.T, seed uint64, calls int, names []string, stores [
 			maybe(func() { f.Account = "demo" })
 			maybe(func() { f.OpenID = sample(rng.IntN(3)).OpenID })
 			maybe(func() { f.States = []store.State{store.Running, store.Erased} })
+			maybe(func() { f.Deliveries = []store.Delivery{store.Offered, store.Late} })
 			maybe(func() { f.Since, f.Until = moment(), moment() })
 			maybe(func() { f.Owner = nodes[rng.IntN(len(nodes))] })
 			if maybe(func() { f.DueFrom, f.DueBefore = due(), due() }); !f.ByDue() {
@@ -144,13 +149,16 @@ func Differential(t *testing.T, seed uint64, calls int, names []string, stores [
 		case 12:
 			user := sample(rng.IntN(3)).OpenID
 			n := session("demo", user)
-			n.Version, n.Data = max(0, sessions[user]-int64(rng.IntN(2))), fmt.Sprintf("\x00\xff%d", rng.IntN(9))
+			back := int64(rng.IntN(2))
+			n.Data = fmt.Sprintf("\x00\xff%d", rng.IntN(9))
 			n.Expires = base.Add(time.Duration(rng.IntN(5)) * time.Minute)
 			return "SaveSession", func(s store.Store) any {
 				mine := n
+				mine.Version = max(0, sessions[s][user]-back)
+				before := mine.Version
 				ok, err := s.SaveSession(ctx, &mine)
-				sessions[user] = mine.Version
-				return []any{ok, ok && mine.Version > n.Version, sentinel(err)}
+				sessions[s][user] = mine.Version
+				return []any{ok, ok && mine.Version > before, sentinel(err)}
 			}
 		case 13:
 			user, now := sample(rng.IntN(3)).OpenID, base.Add(time.Duration(rng.IntN(5))*time.Minute)

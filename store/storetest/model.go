@@ -194,6 +194,9 @@ func (m *modelled) list() {
 	if rapid.Bool().Draw(m.T, "filter state") {
 		f.States = []store.State{rapid.SampledFrom([]store.State{store.Running, store.Answered, store.Erased}).Draw(m.T, "state")}
 	}
+	if rapid.Bool().Draw(m.T, "filter delivery") {
+		f.Deliveries = []store.Delivery{rapid.SampledFrom([]store.Delivery{store.Undelivered, store.Offered, store.Late}).Draw(m.T, "delivery")}
+	}
 	if rapid.Bool().Draw(m.T, "limited") {
 		f.Limit = rapid.IntRange(1, 3).Draw(m.T, "limit")
 	}

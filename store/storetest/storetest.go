@@ -439,6 +439,7 @@ func list(t *testing.T, b Backend) {
 		if n == 3 {
 			row.Owner = node2
 		}
+		row.Delivery = []store.Delivery{5: store.Offered, 8: store.Written, 9: store.Offered}[n]
 		rows = append(rows, row)
 	}
 	slices.Reverse(rows[2:8]) // not the order of time
@@ -454,6 +455,9 @@ func list(t *testing.T, b Backend) {
 		{"user", store.Filter{OpenID: "o-user-1"}, "7 4 1"},
 		{"state", store.Filter{States: []store.State{store.Running}}, "4 3 2 1 0"},
 		{"two states", store.Filter{States: []store.State{store.Running, store.Silent}}, "9 4 3 2 1 0"},
+		{"delivery", store.Filter{Deliveries: []store.Delivery{store.Offered}}, "9 5"},
+		{"two deliveries", store.Filter{Deliveries: []store.Delivery{store.Written, store.Undelivered}}, "8 7 6 4 3 2 1 0"},
+		{"state and delivery", store.Filter{States: []store.State{store.Answered}, Deliveries: []store.Delivery{store.Offered, store.Sent}}, "5"},
 		{"since, inclusive", store.Filter{Since: base.Add(7 * time.Second)}, "9 8 7"},
 		{"until, exclusive", store.Filter{Until: base.Add(2 * time.Second)}, "1 0"},
 		{"owner", store.Filter{States: []store.State{store.Running}, Owner: node2}, "3"},
