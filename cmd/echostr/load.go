@@ -30,7 +30,7 @@ type loadCommand struct {
 
 	Rate     float64       `short:"r" default:"50" placeholder:"N" help:"Messages each second (${default}), however slow the server is." group:"load"`
 	Duration time.Duration `short:"d" default:"10s" placeholder:"TIME" help:"How long messages are sent for (${default})." group:"load"`
-	Count    int           `short:"n" placeholder:"N" help:"How many messages are sent, instead." group:"load"`
+	Count    *int          `short:"n" placeholder:"N" help:"How many messages are sent, instead." group:"load"`
 	Users    int           `default:"1000" placeholder:"N" help:"How many users take turns (${default}). More are made when all of them have written within the last second or wait for an answer." group:"load"`
 	Mix      string        `default:"text=80,slow=2,image=5,click=8,subscribe=5" placeholder:"KIND=N,..." help:"The share of each kind (${default})." group:"load"`
 	Text     string        `default:"你好" placeholder:"TEXT" help:"What a text says (${default})." group:"load"`
@@ -159,8 +159,8 @@ func (c *loadCommand) configure(term *terminal) (settings load.Config, err error
 	switch {
 	case !(c.Rate > 0 && c.Rate <= maxRate):
 		return settings, usage("--rate lies above 0 and is at most %d", maxRate)
-	case c.Count < 0 || c.Duration <= 0:
-		return settings, usage("--count and --duration are not negative, and there is no load without messages")
+	case c.Count != nil && *c.Count < 1 || c.Duration <= 0:
+		return settings, usage("--count and --duration lie above 0: there is no load without messages")
 	case c.Users < 1 || c.Users > maxLoaders:
 		return settings, usage("--users lies between 1 and %d", maxLoaders)
 	case c.Text == "" || c.SlowText == "":
@@ -180,9 +180,9 @@ func (c *loadCommand) configure(term *terminal) (settings load.Config, err error
 	if err != nil {
 		return settings, usage("--mix: %w", err)
 	}
-	messages := float64(c.Count)
-	if c.Count == 0 {
-		messages = max(1, math.Round(c.Rate*c.Duration.Seconds()))
+	messages := max(1, math.Round(c.Rate*c.Duration.Seconds()))
+	if c.Count != nil {
+		messages = float64(*c.Count)
 	}
 	if messages > maxMessages {
 		return settings, usage("these are more than %d messages; make --rate, --duration or --count less", maxMessages)

@@ -177,6 +177,7 @@ func TestLoadUsage(t *testing.T) {
 		{"--rate=0", "--rate lies above 0"},
 		{"--rate=NaN", "--rate lies above 0"},
 		{"--count=-1", "--count and --duration"},
+		{"--count=0", "--count and --duration"},
 		{"--duration=0s", "--count and --duration"},
 		{"--rate=90000 --duration=24h", "more than 1000000000 messages"},
 		{"--users=0", "--users"},

@@ -329,6 +329,10 @@ func (s *scenario) main(ctx context.Context, args []string, stdout, stderr io.Wr
 		fmt.Fprintf(stderr, "wxchaos %s: it takes flags only, and not %q\n", s.name, f.Arg(0))
 		return nil, exitUsage
 	}
+	if wrong := outOfRange(f); wrong != "" {
+		fmt.Fprintf(stderr, "wxchaos %s: %s: a scenario that does nothing proves nothing\n", s.name, wrong)
+		return nil, exitUsage
+	}
 	self, err := os.Executable()
 	if err != nil {
 		fmt.Fprintln(stderr, "wxchaos:", err)
@@ -355,6 +359,27 @@ func (s *scenario) main(ctx context.Context, args []string, stdout, stderr io.Wr
 		return report, exitFailed
 	}
 	return report, 0
+}
+
+// outOfRange names a flag whose number or time makes no sense, if there is one.
+func outOfRange(f *flag.FlagSet) (wrong string) {
+	f.VisitAll(func(f *flag.Flag) {
+		switch v := f.Value.(flag.Getter).Get().(type) {
+		case int:
+			if v < 0 {
+				wrong = fmt.Sprintf("-%s is %d, but must not be negative", f.Name, v)
+			}
+		case float64:
+			if !(v > 0) {
+				wrong = fmt.Sprintf("-%s is %v, but must be above 0", f.Name, v)
+			}
+		case time.Duration:
+			if v < 0 {
+				wrong = fmt.Sprintf("-%s is %v, but must not be negative", f.Name, v)
+			}
+		}
+	})
+	return wrong
 }
 
 // run does the scenario and completes its report.
