@@ -484,7 +484,7 @@ func (s *saves) Save(ctx context.Context, ops []store.Op) error {
 // One process after the other dies before it has seen to what the one before had offered, for much longer than
 // answers are on their way. The one that comes then sees to all of it, and not again to what the store
 // says when it is due.
-func TestConfirmsWhatManyLivesLeft(t *testing.T) {
+func TestP6ManyLives(t *testing.T) {
 	t.Parallel()
 	in2026(t, func(t *testing.T) {
 		a := account(callback.Plain, new(counted))
