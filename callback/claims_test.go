@@ -3,6 +3,7 @@ package callback_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"net/http/httptest"
 	"slices"
@@ -489,35 +490,22 @@ func TestP6ManyLives(t *testing.T) {
 	in2026(t, func(t *testing.T) {
 		a := account(callback.Plain, new(counted))
 		mem := memory.New(memory.Config{})
-		inst, err := mem.Installation(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		keyer := store.NewKeyer(inst.Salt)
 		const lives, perLife, postponed = 10, 50, 3
 		began := time.Now()
 		var want []store.Key
-		for life := range lives {
+		for range lives {
 			n, err := mem.Join(t.Context(), "server")
 			if err != nil {
 				t.Fatal(err)
 			}
 			for i := range perLife {
-				now := time.Now()
-				row := store.Turn{
-					Key: keyer.Key([32]byte{byte(life), byte(i)}, now.Unix(), now), Account: a.Name, OpenID: testUser, OriginalID: a.OriginalID, MsgType: "text",
-					CreateTime: now.Unix(), ReceivedAt: now, Pushes: []store.Push{{Number: 1, At: now, Got: store.GotReply}}, Seen: 1, State: store.Answered, Attempt: 1,
-					Owner: n, FinishedAt: now, Reply: `<xml></xml>`, Delivery: store.Offered, OfferedTo: 1,
-				}
+				row := offered(a, n, uint32(i))
 				if i < postponed {
 					row.Due = began.Add(lives*perLife*time.Second + 10*time.Second)
 				} else {
 					want = append(want, row.Key)
 				}
-				ops := []store.Op{{Turn: row}}
-				if err := mem.Claim(t.Context(), ops); err != nil || !ops[0].OK {
-					t.Fatal(err, ops[0].Err)
-				}
+				claim(t, mem, row)
 				time.Sleep(time.Second)
 			}
 		}
@@ -538,6 +526,27 @@ func TestP6ManyLives(t *testing.T) {
 			t.Errorf("%d answers stay offered (%v)", len(left), err)
 		}
 	})
+}
+
+// offered is a turn whose answer a node has just offered to a push, without having said more.
+func offered(a callback.Account, by store.Node, n uint32) store.Turn {
+	now := time.Now()
+	row := store.Turn{
+		Account: a.Name, OpenID: testUser, OriginalID: a.OriginalID, MsgType: "text", CreateTime: now.Unix(), ReceivedAt: now,
+		Pushes: []store.Push{{Number: 1, At: now, Got: store.GotReply}}, Seen: 1, State: store.Answered, Attempt: 1,
+		Owner: by, FinishedAt: now, Reply: "<xml></xml>", Delivery: store.Offered, OfferedTo: 1,
+	}
+	binary.BigEndian.PutUint32(row.Key[:], uint32(now.Unix()))
+	binary.BigEndian.PutUint32(row.Key[4:], n)
+	return row
+}
+
+func claim(t *testing.T, s store.Store, row store.Turn) {
+	t.Helper()
+	ops := []store.Op{{Turn: row}}
+	if err := s.Claim(t.Context(), ops); err != nil || !ops[0].OK {
+		t.Fatal(err, ops[0].Err)
+	}
 }
 
 // The last push was given the answer, and has not taken it. The answer goes the next way, also from the process that
