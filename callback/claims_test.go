@@ -528,6 +528,95 @@ func TestP6ManyLives(t *testing.T) {
 	})
 }
 
+// What a dead node has left is seen to though it could not be read at first.
+func TestP6StoreFailsWhileItIsConfirmed(t *testing.T) {
+	t.Parallel()
+	in2026(t, func(t *testing.T) {
+		a := account(callback.Plain, new(counted))
+		mem := memory.New(memory.Config{})
+		dead, err := mem.Join(t.Context(), "server")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var rows []store.Turn
+		for i := range 10 {
+			rows = append(rows, offered(a, dead, uint32(i)))
+			claim(t, mem, rows[i])
+		}
+		link := &faulty{Store: mem}
+		link.failOnly("Get", 7, before)
+		start(t, callback.Config{Accounts: []callback.Account{a}, Store: link, NodeID: "server"})
+		time.Sleep(time.Minute)
+		for _, row := range rows {
+			if got := rowAt(t, mem, row.Key); got.Delivery != store.Assumed {
+				t.Errorf("%v, due %v", got.Delivery, got.Due)
+			}
+		}
+	})
+}
+
+// A node dies while the store is away, for so long that it is not named any more when that is back.
+func TestP6DiesInALongOutage(t *testing.T) {
+	t.Parallel()
+	in2026(t, func(t *testing.T) {
+		a := account(callback.Plain, new(counted))
+		mem := memory.New(memory.Config{})
+		link := &faulty{Store: mem}
+		start(t, callback.Config{Accounts: []callback.Account{a}, Store: link, NodeID: "B"})
+		time.Sleep(time.Hour)
+		dead, err := mem.Join(t.Context(), "A")
+		if err != nil {
+			t.Fatal(err)
+		}
+		row := offered(a, dead, 1)
+		claim(t, mem, row)
+		link.fail(before)
+		time.Sleep(store.RecentlyDeparted + time.Minute)
+		link.fail(works)
+		time.Sleep(2 * time.Minute)
+		if got := rowAt(t, mem, row.Key); got.Delivery != store.Assumed {
+			t.Errorf("%v, due %v", got.Delivery, got.Due)
+		}
+	})
+}
+
+// Another node has learnt that an answer's pages are kept for a day. Then WeChat came again, and the node that gave it
+// the first page once more died.
+func TestP6LearntAndBroughtForward(t *testing.T) {
+	t.Parallel()
+	in2026(t, func(t *testing.T) {
+		a := account(callback.Plain, new(counted))
+		mem := memory.New(memory.Config{})
+		owner, err := mem.Join(t.Context(), "A")
+		if err != nil {
+			t.Fatal(err)
+		}
+		row := offered(a, owner, 1)
+		row.Delivery, row.Due, row.Way.Pages, row.Way.Shown = store.Written, time.Now().Add(24*time.Hour), 3, 1
+		claim(t, mem, row)
+		start(t, callback.Config{Accounts: []callback.Account{a}, Store: mem, NodeID: "B"})
+		time.Sleep(5 * time.Second)
+		row = rowAt(t, mem, row.Key)
+		row.Delivery, row.Due = store.Offered, time.Now().Add(15*time.Second)
+		if err := mem.Save(t.Context(), []store.Op{{Turn: row}}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Minute)
+		if got := rowAt(t, mem, row.Key); got.Delivery != store.Assumed {
+			t.Errorf("%v, due %v", got.Delivery, got.Due)
+		}
+	})
+}
+
+func rowAt(t *testing.T, s store.Store, key store.Key) store.Turn {
+	t.Helper()
+	row, err := s.Get(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return row
+}
+
 // offered is a turn whose answer a node has just offered to a push, without having said more.
 func offered(a callback.Account, by store.Node, n uint32) store.Turn {
 	now := time.Now()

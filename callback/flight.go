@@ -482,8 +482,8 @@ func (f *flight) reload(ev *turn.Event) bool {
 	if f.watch(); errors.Is(err, store.ErrNotFound) {
 		f.s.outbox.gone(f.key)
 		f.tell(turn.Deny)
-	} else {
-		f.s.node.doubt.Store(true) // for the sweep, if nobody waits
+	} else if f.s.node.doubt.Store(true); ev.Kind == turn.Unconfirmed { // for the sweep, if nobody waits
+		f.s.node.miss(unconfirmed{f.account, f.key, ev.Lost})
 	}
 	return false
 }

@@ -26,18 +26,17 @@ type membership struct {
 	inVain  time.Time   // when joining again last failed; guarded by joining
 	doubt   atomic.Bool // the outcome of a claim is not known
 
-	joined   time.Time // monotonic: when this process first joined
-	asked    bool      // confirm has been done once
-	looked   bool      // and need not be done again
-	youngest time.Time // when the youngest turn was received that was there then
-	latest   time.Time // the same, unless that lies in the future: then when this process joined
-
-	departed map[store.Node]bool // those that were found dead, and confirmed
+	// What confirm knows: what was received before, answers that dead nodes have offered have been seen to; who was
+	// dead then; and when that was.
+	before    time.Time
+	departed  map[store.Node]bool
+	confirmed time.Time // monotonic; zero: not yet
 
 	mu      sync.Mutex
-	trouble time.Time // when the store last failed
-	logged  time.Time // when that was last logged
-	outage  time.Time // when what was logged began; zero: the store is back
+	missed  []unconfirmed // those that could not be read
+	trouble time.Time     // when the store last failed
+	logged  time.Time     // when that was last logged
+	outage  time.Time     // when what was logged began; zero: the store is back
 }
 
 func (m *membership) self() store.Node { return *m.node.Load() }
@@ -53,19 +52,17 @@ func (m *membership) join(s *Server) error {
 		return err
 	}
 	m.node.Store(&n)
-	m.joined = time.Now()
 	// Before anything is received here, since what was in flight when another process
 	// died is among the youngest.
 	last, err := s.cfg.Store.List(context.Background(), store.Filter{Limit: 1})
 	if err != nil {
 		return errors.Join(err, s.cfg.Store.Leave(context.Background(), n))
 	}
-	if m.looked = len(last) == 0; !m.looked {
-		m.youngest, m.latest = last[0].ReceivedAt, s.clock.now()
-		if m.youngest.Before(m.latest) {
-			m.latest = m.youngest
-		}
+	m.before = s.clock.now()
+	if len(last) > 0 && last[0].ReceivedAt.Before(m.before) { // else the clock was ahead
+		m.before = last[0].ReceivedAt
 	}
+	m.before = m.before.Add(-flightTime)
 	go func() {
 		defer close(m.stopped)
 		var both sync.WaitGroup
@@ -108,13 +105,6 @@ func (m *membership) tend() {
 		next.Reset(store.Lease / 3)
 		if !m.sweep() {
 			next.Reset(store.Lease / 30) // soon again
-		}
-		// At once, since this process may not live for long either, and again when the leases are over of
-		// those that had died by then.
-		if over := time.Since(m.joined) >= store.Lease; !m.looked && (over || !m.asked) {
-			undecided, err := m.confirm(store.Filter{Since: m.latest.Add(-flightTime), Until: m.youngest})
-			m.asked = m.asked || err == nil
-			m.looked = err == nil && (over || !undecided)
 		}
 	}
 }
@@ -220,7 +210,7 @@ func (m *membership) sweep() bool {
 	if err != nil {
 		m.doubt.Store(doubt)
 	} else {
-		err = m.confirmDeparted()
+		err = m.confirm()
 	}
 	if err != nil {
 		m.troubled(err)
@@ -272,43 +262,69 @@ func (m *membership) look(own bool) error {
 // others may have been received whose answers were on their way when it died.
 const flightTime = time.Minute
 
-const resolution = time.Millisecond // of the times of a store
-
-// unconfirmed is a turn whose answer a process has offered to a push without having said whether it was written.
+// unconfirmed is a turn whose answer a node has offered to a push without having said whether it was written.
 type unconfirmed struct {
 	account *account
 	key     store.Key
 	owner   store.Node
 }
 
-// confirm looks for answers that a dead process had offered to a push without having said whether they were
-// written, among the turns that f selects. Their flights decide, or see to it that the store says when that is
-// due, as long as retries may come: P4. It reports whether there are some of nodes that are not known to be dead.
+// confirm looks for answers that a dead node had offered to a push without having said whether they were written. Their
+// flights decide, or see to it that the store says when that is due, as long as retries may come: P4.
 //
-// In the beginning of a process that is all that is young; later the turns of a node that is seen to have died.
-func (m *membership) confirm(f store.Filter) (undecided bool, err error) {
-	found, undecided, err := m.unconfirmed(f)
+// It looks in the beginning, since this process may be the next of one that has died, and when a node is seen to have died.
+func (m *membership) confirm() error {
+	began := time.Now()
+	departed, err := m.s.cfg.Store.Departed(m.s.ctx)
 	if err != nil {
-		return undecided, err
+		return err
+	}
+	// Others may have died and be named no longer, if the store could not be asked for so long.
+	look := m.confirmed.IsZero() || began.Sub(m.confirmed) > store.RecentlyDeparted/2
+	dead := make(map[store.Node]bool, len(departed))
+	for _, n := range departed {
+		dead[n], look = true, look || !m.departed[n]
+	}
+	m.mu.Lock()
+	found := m.missed
+	m.missed = nil
+	m.mu.Unlock()
+	if look {
+		more, err := m.unconfirmed()
+		if err != nil {
+			m.miss(found...)
+			return err
+		}
+		found = append(found, more...)
 	}
 	// The oldest first, since this process may not live for long either, and the next one looks at what is young.
 	for _, u := range slices.Backward(found) {
 		m.s.flights.get(u.account, u.key, &job{reload: true, ev: turn.Event{Kind: turn.Unconfirmed, Lost: u.owner}})
 	}
-	return undecided, nil
+	// Whoever seems to live may have died up to a lease ago.
+	const margin = time.Minute // between two clocks
+	m.before = m.s.clock.now().Add(-store.Lease - flightTime - margin)
+	m.confirmed, m.departed = began, dead
+	return nil
 }
 
-// unconfirmed returns those that dead nodes have left, the youngest first. It looks further back than f does as long as
+// miss has the next confirm see to what could not be read.
+func (m *membership) miss(u ...unconfirmed) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.missed = append(m.missed, u...)
+}
+
+// unconfirmed returns what dead nodes have left, the youngest first. It looks back to m.before, and further as long as
 // it finds some: each of several processes that died one after the other may have had no time to see to all.
-func (m *membership) unconfirmed(f store.Filter) (found []unconfirmed, undecided bool, err error) {
+func (m *membership) unconfirmed() (found []unconfirmed, err error) {
 	st, ctx := m.s.cfg.Store, m.s.ctx
 	alive := make(map[store.Node]bool)
-	f.States, f.Deliveries = []store.State{store.Answered}, []store.Delivery{store.Offered}
-	f.Until = f.Until.Add(resolution)
+	f := store.Filter{States: []store.State{store.Answered}, Deliveries: []store.Delivery{store.Offered}, Since: m.before, Limit: store.DefaultLimit}
 	for since := f.Since; ; {
 		rows, err := st.List(ctx, f)
 		if err != nil {
-			return nil, undecided, err
+			return nil, err
 		}
 		for i := range rows {
 			row := &rows[i]
@@ -319,12 +335,11 @@ func (m *membership) unconfirmed(f store.Filter) (found []unconfirmed, undecided
 			lives, known := alive[row.Owner]
 			if !known {
 				if lives, err = st.Alive(ctx, row.Owner); err != nil {
-					return nil, undecided, err
+					return nil, err
 				}
 				alive[row.Owner] = lives
 			}
 			if lives {
-				undecided = undecided || row.Owner != m.self()
 				continue
 			}
 			found = append(found, unconfirmed{a, row.Key, row.Owner})
@@ -333,44 +348,24 @@ func (m *membership) unconfirmed(f store.Filter) (found []unconfirmed, undecided
 			}
 		}
 		switch {
-		case len(rows) == store.DefaultLimit:
-			next := rows[len(rows)-1].ReceivedAt.Add(resolution)
-			if !next.Before(f.Until) {
-				next = f.Until.Add(-resolution)
+		case len(rows) == f.Limit:
+			const resolution = time.Millisecond // of ReceivedAt
+			if next := rows[len(rows)-1].ReceivedAt.Add(resolution); f.Until.IsZero() || next.Before(f.Until) {
+				f.Until, f.Limit = next, store.DefaultLimit // those of that moment are seen twice
+			} else {
+				f.Limit *= 2 // all were received at the same moment
 			}
-			f.Until = next
 		case since.Before(f.Since):
 			f.Since, f.Until = since, f.Since
 		default:
-			return found, undecided, nil
+			return found, nil
 		}
 	}
 }
 
 // isPostponed reports whether the store says when the answer is to be decided about. A page is due long after.
 func (m *membership) isPostponed(a *account, row *store.Turn) bool {
-	return !row.Due.IsZero() && row.Due.Before(m.s.clock.now().Add(a.policy.AssumeAfter+resolution))
-}
-
-// confirmDeparted does that for the nodes that have died since the last look.
-func (m *membership) confirmDeparted() error {
-	departed, err := m.s.cfg.Store.Departed(m.s.ctx)
-	if err != nil {
-		return err
-	}
-	seen := make(map[store.Node]bool, len(departed))
-	now := m.s.clock.now()
-	for _, n := range departed {
-		if !m.departed[n] {
-			const margin = time.Minute // between two clocks
-			if _, err := m.confirm(store.Filter{Owner: n, Since: now.Add(-store.RecentlyDeparted - flightTime), Until: now.Add(margin)}); err != nil {
-				return err
-			}
-		}
-		seen[n] = true
-	}
-	m.departed = seen
-	return nil
+	return !row.Due.IsZero() && row.Due.Before(m.s.clock.now().Add(a.policy.AssumeAfter+time.Millisecond))
 }
 
 // troubled logs that the store fails, once a minute. That it is broken is told in

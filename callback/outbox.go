@@ -235,11 +235,12 @@ func (o *outbox) learn() error {
 	return nil
 }
 
-// isNew reports whether a row that is due is nothing that this process knows, and its account is
+// isNew reports whether a row that is due, or when it is, is nothing that this process knows, and its account is
 // configured.
 func (o *outbox) isNew(row *store.Turn) bool {
 	o.mu.Lock()
-	_, known := o.items[row.Key]
+	it := o.items[row.Key]
+	known := it != nil && (it.posted || it.going || it.due.Sub(row.Due) < time.Second) // else another node has brought it forward
 	o.mu.Unlock()
 	return !known && o.s.accounts[row.Account] != nil && !o.s.flights.has(row.Key)
 }
