@@ -157,7 +157,9 @@ func (t *step) undelivered(given store.Outcome, number int) {
 
 // broughtBefore reports whether the API was taken to have brought the reply before a push was given it as well. Nothing of
 // it is left to be sent then: the row says again what it said.
-func (t *step) broughtBefore() bool { return t.Row.Way.Told > 0 }
+func (t *step) broughtBefore() bool {
+	return t.Row.Way.Told > 0 || t.Row.Reason == ReasonTwice || t.Row.Reason == ReasonOnce // only texts are told in parts
+}
 
 // assume notes that the user is taken to have got the reply.
 func (t *step) assume() {
@@ -260,8 +262,6 @@ func (t *step) due() {
 		t.postpone(t.p.SendTime) // else by a process that lives, or OwnerLost would have come
 	case store.Undelivered, store.Offered:
 		switch {
-		case t.Row.Delivery == store.Offered && t.Row.Way.Pages > 1 && !t.Row.Due.Before(t.Row.FinishedAt.Add(t.p.TicketLife)):
-			t.done() // no push has failed, so it was due as long as the pages were kept
 		case len(t.Open) > 0 || t.retrying():
 			t.postpone(t.p.AssumeAfter)
 		case t.Row.Delivery == store.Offered:
