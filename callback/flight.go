@@ -259,7 +259,7 @@ func (f *flight) apply(j *job) (start *attempt) {
 		ev.Now = f.s.clock.now()
 	}
 	if ev.Kind != turn.Result && ev.Kind != turn.Sent { // those say who
-		ev.Self = f.s.node.self()
+		ev.Self, ev.Since = f.s.node.self(), f.s.node.first
 	}
 	if ev.Kind == turn.Sent {
 		f.sending = false

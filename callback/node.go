@@ -18,6 +18,7 @@ import (
 type membership struct {
 	s       *Server
 	node    atomic.Pointer[store.Node]
+	first   int64       // its epoch when this process joined first
 	fenced  atomic.Bool // its lease may end before it has learnt of that
 	left    chan struct{}
 	stopped chan struct{}
@@ -51,6 +52,7 @@ func (m *membership) join(s *Server) error {
 	if err != nil {
 		return err
 	}
+	m.first = n.Epoch
 	m.node.Store(&n)
 	// Before anything is received here, since what was in flight when another process
 	// died is among the youngest.

@@ -167,10 +167,15 @@ func (t *step) assume() {
 	t.save(Now)
 }
 
+// isOurs reports whether a node is this process, or was before its lease ran out.
+func (ev *Event) isOurs(n store.Node) bool {
+	return n == ev.Self || n.ID == ev.Self.ID && ev.Since > 0 && ev.Since <= n.Epoch && n.Epoch < ev.Self.Epoch
+}
+
 // anotherMayHave reports whether nobody has said how another push has ended that was given the reply, perhaps by
 // another process.
 func (t *step) anotherMayHave() bool {
-	return t.Row.Owner != t.ev.Self || slices.ContainsFunc(t.Row.Pushes, func(p store.Push) bool {
+	return !t.ev.isOurs(t.Row.Owner) || slices.ContainsFunc(t.Row.Pushes, func(p store.Push) bool {
 		return p.Got == store.GotReply || p.Got == store.Open && p.Number <= t.Row.OfferedTo
 	})
 }

@@ -195,6 +195,9 @@ type Event struct {
 	Kind Kind
 	Now  time.Time  // the wall clock
 	Self store.Node // this process; for a Result, who ran the attempt
+	// Since is the epoch with which this process began, if Self is a later one: its lease has run out in between. What
+	// those have offered, it knows all about.
+	Since int64
 
 	Push    int  // PushArrived, PushDue, PushOver, PushClosed: the ID
 	Written bool // PushClosed: the response was written completely
