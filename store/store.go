@@ -186,8 +186,8 @@ type Filter struct {
 // ByDue reports whether f bounds the time at which turns are due, and so has them listed in the order of that.
 func (f *Filter) ByDue() bool { return !f.DueFrom.IsZero() || !f.DueBefore.IsZero() }
 
-// RecentlyDeparted is for how long [Store.Departed] names a node: longer than it takes the others to look, though
-// the store was down meanwhile.
+// RecentlyDeparted is for how long [Store.Departed] names a node. Whoever could not ask for longer, since the store
+// was away, does not know who has died meanwhile.
 const RecentlyDeparted = 5 * time.Minute
 
 // DefaultLimit is the limit of a [Filter] that names none.
