@@ -364,7 +364,11 @@ func (s *scenario) main(ctx context.Context, args []string, stdout, stderr io.Wr
 // outOfRange names a flag whose number or time makes no sense, if there is one.
 func outOfRange(f *flag.FlagSet) (wrong string) {
 	f.VisitAll(func(f *flag.Flag) {
-		switch v := f.Value.(flag.Getter).Get().(type) {
+		g, ok := f.Value.(flag.Getter)
+		if !ok {
+			return // one of ours, which looks for itself
+		}
+		switch v := g.Get().(type) {
 		case int:
 			if v < 0 {
 				wrong = fmt.Sprintf("-%s is %d, but must not be negative", f.Name, v)

@@ -170,7 +170,11 @@ func TestSkip(t *testing.T) {
 
 func TestCommandLine(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{nil, {"help"}, {"nonsense"}, {"kill", "more"}, {"kill", "-nonsense"}, {"kill", "-kills", "-1"}, {"kill", "-rate", "0"}, {"kill", "-p99", "-1s"}, {"all"}, {"all", "-short", "-full"}, {"all", "-full", "-nightly"}, {"bot"}} {
+	wrong := [][]string{nil, {"help"}, {"nonsense"}, {"kill", "more"}, {"kill", "-nonsense"}, {"kill", "-kills", "-1"}, {"kill", "-rate", "0"}, {"kill", "-p99", "-1s"}, {"all"}, {"all", "-short", "-full"}, {"all", "-full", "-nightly"}, {"bot"}}
+	for _, s := range scenarios {
+		wrong = append(wrong, []string{s.name, "-rate", "0"})
+	}
+	for _, args := range wrong {
 		var out, log bytes.Buffer
 		if code := Main(args, &out, &log); code != exitUsage || out.Len() > 0 || log.Len() == 0 {
 			t.Errorf("wxchaos %v: exit code %d, %q, %q", args, code, &out, &log)

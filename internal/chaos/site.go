@@ -134,7 +134,7 @@ func (c *cluster) start(ctx context.Context) error {
 
 // start starts the node, and again for as long as it ends because there is no database, as a supervisor does.
 func (n *node) start(ctx context.Context) error {
-	for deadline := time.Now().Add(30 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; { // the database may crash again and again meanwhile
 		p, err := n.s.r.start(startOptions{pure: n.s.r.opts.Pure, config: n.config, node: n.number})
 		if err != nil {
 			return err
