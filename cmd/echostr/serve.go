@@ -25,7 +25,7 @@ type serveCommand struct {
 func (c *serveCommand) Help() string {
 	return `Secrets and every other key can come from the environment, too: ECHOSTR_ACCOUNTS_0_TOKEN is accounts[0].token.
 
-SIGTERM and SIGINT drain: it goes on listening until the messages under way have been answered, 10 s at most. A second signal ends at once.
+SIGTERM and SIGINT drain: it goes on listening until the messages under way have been answered, some 8 s at most, and ends within 10 s. A second signal ends at once.
 
 No connection is refused during a restart if a service manager keeps the sockets open, as systemd does for a .socket unit (LISTEN_FDS; the socket is named listen, that of the operator admin). Told to stop, the process then leaves new pushes to the next one, and releases the database within 4.5 s. A next one that is started meanwhile with --wait-lock takes over by itself.
 
