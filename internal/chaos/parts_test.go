@@ -148,7 +148,7 @@ func TestPercentiles(t *testing.T) {
 func TestSkip(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	s := &scenario{
-		name: "impossible", needs: []string{needStrace},
+		name: "impossible", rate: 1, needs: []string{needStrace},
 		flags: func(*flag.FlagSet) (func(context.Context, *run) error, func() map[string]any) {
 			return func(context.Context, *run) error { t.Error("it has run"); return nil },
 				func() map[string]any { return map[string]any{} }
