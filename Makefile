@@ -6,8 +6,8 @@ FUZZTIME ?= 30s
 CHAOS    ?= -full
 SOAK     ?= 8h
 BENCH    ?= -out ../docs/benchmarks
-# The packages whose tests mostly wait: for the whole program, a browser, the faults.
-E2E       = $(addprefix github.com/echostr/echostr/,cmd/echostr internal/chaos simulator/page)
+# The packages whose tests mostly wait: for the whole program, a browser, the faults, a database server.
+E2E       = $(addprefix github.com/echostr/echostr/,cmd/echostr internal/chaos simulator/page store/postgres)
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 .DEFAULT_GOAL := help
@@ -22,7 +22,7 @@ run: build ## start a bot and the simulator; open the address that it prints
 test: ## run the tests with the race detector, in random order, without those of e2e: three minutes
 	@go test -race -shuffle=on $(filter-out $(E2E),$(shell go list ./...))
 
-e2e: ## run the tests that start the whole program, a browser, or faults: three minutes more
+e2e: ## run the tests that start the whole program, a browser, a database server, or faults: four minutes more
 	go test -race -shuffle=on $(E2E)
 
 race: ## run all tests three times, which finds more races than once
