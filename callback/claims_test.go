@@ -494,10 +494,7 @@ func TestP6ManyLives(t *testing.T) {
 		began := time.Now()
 		var want []store.Key
 		for range lives {
-			n, err := mem.Join(t.Context(), "server")
-			if err != nil {
-				t.Fatal(err)
-			}
+			n := joined(t, mem, "server")
 			for i := range perLife {
 				row := offered(a, n, uint32(i))
 				if i < postponed {
@@ -534,10 +531,7 @@ func TestP6StoreFailsWhileItIsConfirmed(t *testing.T) {
 	in2026(t, func(t *testing.T) {
 		a := account(callback.Plain, new(counted))
 		mem := memory.New(memory.Config{})
-		dead, err := mem.Join(t.Context(), "server")
-		if err != nil {
-			t.Fatal(err)
-		}
+		dead := joined(t, mem, "server")
 		var rows []store.Turn
 		for i := range 10 {
 			rows = append(rows, offered(a, dead, uint32(i)))
@@ -548,9 +542,7 @@ func TestP6StoreFailsWhileItIsConfirmed(t *testing.T) {
 		start(t, callback.Config{Accounts: []callback.Account{a}, Store: link, NodeID: "server"})
 		time.Sleep(time.Minute)
 		for _, row := range rows {
-			if got := rowAt(t, mem, row.Key); got.Delivery != store.Assumed {
-				t.Errorf("%v, due %v", got.Delivery, got.Due)
-			}
+			isAssumed(t, mem, row.Key)
 		}
 	})
 }
@@ -564,19 +556,14 @@ func TestP6DiesInALongOutage(t *testing.T) {
 		link := &faulty{Store: mem}
 		start(t, callback.Config{Accounts: []callback.Account{a}, Store: link, NodeID: "B"})
 		time.Sleep(time.Hour)
-		dead, err := mem.Join(t.Context(), "A")
-		if err != nil {
-			t.Fatal(err)
-		}
+		dead := joined(t, mem, "A")
 		row := offered(a, dead, 1)
 		claim(t, mem, row)
 		link.fail(before)
 		time.Sleep(store.RecentlyDeparted + time.Minute)
 		link.fail(works)
 		time.Sleep(2 * time.Minute)
-		if got := rowAt(t, mem, row.Key); got.Delivery != store.Assumed {
-			t.Errorf("%v, due %v", got.Delivery, got.Due)
-		}
+		isAssumed(t, mem, row.Key)
 	})
 }
 
@@ -587,10 +574,7 @@ func TestP6LearntAndBroughtForward(t *testing.T) {
 	in2026(t, func(t *testing.T) {
 		a := account(callback.Plain, new(counted))
 		mem := memory.New(memory.Config{})
-		owner, err := mem.Join(t.Context(), "A")
-		if err != nil {
-			t.Fatal(err)
-		}
+		owner := joined(t, mem, "A")
 		row := offered(a, owner, 1)
 		row.Delivery, row.Due, row.Way.Pages, row.Way.Shown = store.Written, time.Now().Add(24*time.Hour), 3, 1
 		claim(t, mem, row)
@@ -602,9 +586,7 @@ func TestP6LearntAndBroughtForward(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Minute)
-		if got := rowAt(t, mem, row.Key); got.Delivery != store.Assumed {
-			t.Errorf("%v, due %v", got.Delivery, got.Due)
-		}
+		isAssumed(t, mem, row.Key)
 	})
 }
 
@@ -615,6 +597,23 @@ func rowAt(t *testing.T, s store.Store, key store.Key) store.Turn {
 		t.Fatal(err)
 	}
 	return row
+}
+
+// isAssumed requires that an answer of which nobody knows whether it arrived is taken as delivered.
+func isAssumed(t *testing.T, s store.Store, key store.Key) {
+	t.Helper()
+	if row := rowAt(t, s, key); row.Delivery != store.Assumed {
+		t.Errorf("%v, due %v", row.Delivery, row.Due)
+	}
+}
+
+func joined(t *testing.T, s store.Store, id string) store.Node {
+	t.Helper()
+	n, err := s.Join(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // offered is a turn whose answer a node has just offered to a push, without having said more.

@@ -320,11 +320,10 @@ func (m *membership) miss(u ...unconfirmed) {
 // unconfirmed returns what dead nodes have left, the youngest first. It looks back to m.before, and further as long as
 // it finds some: each of several processes that died one after the other may have had no time to see to all.
 func (m *membership) unconfirmed() (found []unconfirmed, err error) {
-	st, ctx := m.s.cfg.Store, m.s.ctx
-	alive := make(map[store.Node]bool)
+	alive := m.alive()
 	f := store.Filter{States: []store.State{store.Answered}, Deliveries: []store.Delivery{store.Offered}, Since: m.before, Limit: store.DefaultLimit}
 	for since := f.Since; ; {
-		rows, err := st.List(ctx, f)
+		rows, err := m.s.cfg.Store.List(m.s.ctx, f)
 		if err != nil {
 			return nil, err
 		}
@@ -334,14 +333,9 @@ func (m *membership) unconfirmed() (found []unconfirmed, err error) {
 			if a == nil || m.isPostponed(a, row) {
 				continue
 			}
-			lives, known := alive[row.Owner]
-			if !known {
-				if lives, err = st.Alive(ctx, row.Owner); err != nil {
-					return nil, err
-				}
-				alive[row.Owner] = lives
-			}
-			if lives {
+			if lives, err := alive(row.Owner); err != nil {
+				return nil, err
+			} else if lives {
 				continue
 			}
 			found = append(found, unconfirmed{a, row.Key, row.Owner})
@@ -362,6 +356,20 @@ func (m *membership) unconfirmed() (found []unconfirmed, err error) {
 		default:
 			return found, nil
 		}
+	}
+}
+
+// alive returns a function for one look at many rows: it asks the store once for each node whether that lives.
+func (m *membership) alive() func(store.Node) (bool, error) {
+	known := make(map[store.Node]bool)
+	return func(n store.Node) (lives bool, err error) {
+		lives, ok := known[n]
+		if !ok {
+			if lives, err = m.s.cfg.Store.Alive(m.s.ctx, n); err == nil {
+				known[n] = lives
+			}
+		}
+		return lives, err
 	}
 }
 

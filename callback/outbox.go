@@ -170,7 +170,7 @@ func (o *outbox) look() {
 func (o *outbox) lookBehind() error {
 	const late, forgotten = 2 * time.Second, time.Minute
 	st, ctx, now := o.s.cfg.Store, o.s.ctx, o.s.clock.now()
-	looked, alive := make(map[user]bool), make(map[store.Node]bool)
+	looked, alive := make(map[user]bool), o.s.node.alive()
 	f := store.Filter{DueFrom: time.UnixMilli(1), DueBefore: now.Add(-late), Limit: loadBatch}
 	for {
 		rows, err := st.List(ctx, f)
@@ -183,14 +183,9 @@ func (o *outbox) lookBehind() error {
 			if u.openID == "" || looked[u] || !o.isNew(row) {
 				continue
 			}
-			lives, known := alive[row.Owner]
-			if !known {
-				if lives, err = st.Alive(ctx, row.Owner); err != nil {
-					return err
-				}
-				alive[row.Owner] = lives
-			}
-			if lives && now.Sub(row.Due) < forgotten {
+			if lives, err := alive(row.Owner); err != nil {
+				return err
+			} else if lives && now.Sub(row.Due) < forgotten {
 				continue
 			}
 			looked[u] = true
