@@ -61,73 +61,71 @@ func refusedIn(t *testing.T, st store.Store, user string) (refused, all int) {
 func TestS35Flood(t *testing.T) {
 	t.Parallel()
 	const flooder, rate, lasts, others = "oFlooder", 500, 15 * time.Second, 40
-	for _, fallback := range []string{"", "太快了"} {
-		for _, pure := range []bool{false, true} {
-			t.Run(fmt.Sprintf("fallback=%v/pure=%v", fallback != "", pure), func(t *testing.T) {
-				t.Parallel()
-				in2026(t, func(t *testing.T) {
-					h := &byUser{takes: 100 * time.Millisecond}
-					r := echostr.NewRouter()
-					route := echostr.On(r, func(ctx context.Context, m echostr.Message) (echostr.Reply, error) { return h.Handle(ctx, m) })
-					if pure {
-						route.Pure()
-					}
-					a := account(callback.Plain, r)
-					a.Fallback = fallback
-					var out log
-					st := memory.New(memory.Config{})
-					s := start(t, callback.Config{Accounts: []callback.Account{a}, Store: st, Logger: out.logger(slog.LevelInfo)})
-					var all sync.WaitGroup
-					for i := range int(lasts.Seconds() * rate) {
-						all.Go(func() {
-							time.Sleep(time.Duration(i) * time.Second / rate)
-							g := pack(a, textFrom(flooder, time.Now().Unix(), fmt.Sprint(i))).sendCut(s)
-							if g.status != 200 || g.took != 0 && g.took != h.takes {
-								t.Errorf("%d: %v", i, g)
-							} else if g.took == 0 && (g.body == "success") != (fallback == "") {
-								t.Errorf("%d: a refused message got %v", i, g)
-							} else if g.took == 0 && fallback != "" && parseReply(t, g.body).Content != fallback {
-								t.Errorf("%d: a refused message got %v", i, g)
-							}
-						})
-					}
-					for i := range others {
-						all.Go(func() {
-							for j := range 15 {
-								time.Sleep(time.Second)
-								g := pack(a, textFrom(fmt.Sprint("oUser", i), time.Now().Unix(), fmt.Sprint(j))).sendCut(s)
-								if g.status != 200 || g.took != h.takes || parseReply(t, g.body).Content != "re" {
-									t.Errorf("another user's message got %v", g)
-								}
-							}
-						})
-					}
-					all.Wait()
-					synctest.Wait()
-					refused, sent := refusedIn(t, st, flooder)
-					if n := h.of(flooder); sent != 7500 || n != 120 || refused != sent-n {
-						t.Errorf("%d rows, %d starts, %d refused", sent, n, refused)
-					}
-					for i := range others {
-						if n := h.of(fmt.Sprint("oUser", i)); n != 15 {
-							t.Errorf("user %d: %d starts", i, n)
+	for fallback, pure := range map[string]bool{"": false, "太快了": true} {
+		t.Run(fmt.Sprintf("fallback=%v/pure=%v", fallback != "", pure), func(t *testing.T) {
+			t.Parallel()
+			in2026(t, func(t *testing.T) {
+				h := &byUser{takes: 100 * time.Millisecond}
+				r := echostr.NewRouter()
+				route := echostr.On(r, func(ctx context.Context, m echostr.Message) (echostr.Reply, error) { return h.Handle(ctx, m) })
+				if pure {
+					route.Pure()
+				}
+				a := account(callback.Plain, r)
+				a.Fallback = fallback
+				var out log
+				st := memory.New(memory.Config{})
+				s := start(t, callback.Config{Accounts: []callback.Account{a}, Store: st, Logger: out.logger(slog.LevelInfo)})
+				var all sync.WaitGroup
+				for i := range int(lasts.Seconds() * rate) {
+					all.Go(func() {
+						time.Sleep(time.Duration(i) * time.Second / rate)
+						g := pack(a, textFrom(flooder, time.Now().Unix(), fmt.Sprint(i))).sendCut(s)
+						if g.status != 200 || g.took != 0 && g.took != h.takes {
+							t.Errorf("%d: %v", i, g)
+						} else if g.took == 0 && (g.body == "success") != (fallback == "") {
+							t.Errorf("%d: a refused message got %v", i, g)
+						} else if g.took == 0 && fallback != "" && parseReply(t, g.body).Content != fallback {
+							t.Errorf("%d: a refused message got %v", i, g)
 						}
-					}
-					if n := s.Stats(); n.Floods != uint64(refused) || n.Starts != 120+15*others || n.Running != 0 || n.Waiting != 0 {
-						t.Errorf("%+v", n)
-					}
-					warnings := 0
-					for _, line := range out.lines(t) {
-						if line["level"] == "WARN" {
-							warnings++
+					})
+				}
+				for i := range others {
+					all.Go(func() {
+						for j := range 15 {
+							time.Sleep(time.Second)
+							g := pack(a, textFrom(fmt.Sprint("oUser", i), time.Now().Unix(), fmt.Sprint(j))).sendCut(s)
+							if g.status != 200 || g.took != h.takes || parseReply(t, g.body).Content != "re" {
+								t.Errorf("another user's message got %v", g)
+							}
 						}
+					})
+				}
+				all.Wait()
+				synctest.Wait()
+				refused, sent := refusedIn(t, st, flooder)
+				if n := h.of(flooder); sent != 7500 || n != 120 || refused != sent-n {
+					t.Errorf("%d rows, %d starts, %d refused", sent, n, refused)
+				}
+				for i := range others {
+					if n := h.of(fmt.Sprint("oUser", i)); n != 15 {
+						t.Errorf("user %d: %d starts", i, n)
 					}
-					if warnings != 1 || strings.Contains(out.String(), flooder) {
-						t.Errorf("%d warnings:\n%s", warnings, out.String())
+				}
+				if n := s.Stats(); n.Floods != uint64(refused) || n.Starts != 120+15*others || n.Running != 0 || n.Waiting != 0 {
+					t.Errorf("%+v", n)
+				}
+				warnings := 0
+				for _, line := range out.lines(t) {
+					if line["level"] == "WARN" {
+						warnings++
 					}
-				})
+				}
+				if warnings != 1 || strings.Contains(out.String(), flooder) {
+					t.Errorf("%d warnings:\n%s", warnings, out.String())
+				}
 			})
-		}
+		})
 	}
 }
 

@@ -62,7 +62,7 @@ func testDiskFull(t *testing.T, alone bool) {
 	}
 	claim := func(n int) (store.Op, error) {
 		ops := []store.Op{{Turn: sample(int64(n), time.Now(), owner)}}
-		ops[0].Turn.Body = strings.Repeat("x", 4000)
+		ops[0].Turn.Body = strings.Repeat("x", 16_000)
 		err := s.Claim(ctx, ops)
 		return ops[0], errors.Join(err, ops[0].Err)
 	}
