@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"slices"
+	"sync"
 
 	"github.com/echostr/echostr/simulator"
 )
@@ -24,7 +25,10 @@ func Groups() []Group {
 }
 
 // Checks returns all checks, in the order in which they are made.
-func Checks() []Check {
+func Checks() []Check { return slices.Clone(checks()) }
+
+// checks is made once: some carry hundreds of kilobytes.
+var checks = sync.OnceValue(func() []Check {
 	var all []Check
 	add := func(group string, do Text, checks []Check) {
 		for _, c := range checks {
@@ -55,7 +59,7 @@ func Checks() []Check {
 		"限制一个请求的代价：正文长度、到达时间、XML 的深度和元素个数；不接受 DTD"), hostileChecks())
 	add("methods", say("take GET and POST, and answer any other method with 405", "只接受 GET 和 POST，其余方法以 405 应答"), methodChecks())
 	return all
-}
+})
 
 // Rules returns the names of all rules that a result may cite, sorted.
 func Rules() []string {

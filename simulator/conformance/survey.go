@@ -17,7 +17,7 @@ const (
 )
 
 func named(id string) *Check {
-	for _, c := range Checks() {
+	for _, c := range checks() {
 		if c.ID() == id {
 			return &c
 		}
