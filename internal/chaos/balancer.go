@@ -71,7 +71,7 @@ func (b *balancer) dial(ctx context.Context, network, _ string) (conn net.Conn, 
 				continue
 			}
 			if conn, err = dialFromAnywhere(ctx, network, b.nodes[n].addr); err == nil {
-				to.add(n + 1)
+				to.add(b.nodes[n].number)
 				return conn, nil
 			}
 		}

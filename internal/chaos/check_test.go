@@ -406,6 +406,41 @@ func TestCheckLease(t *testing.T) {
 	}
 }
 
+// TestWhyNot has pushes that got no 200, and says which of them is excused.
+func TestWhyNot(t *testing.T) {
+	t.Parallel()
+	const began = 10 * time.Second
+	failed := Push{Start: after(began), Took: 5 * time.Second, Node: 2}
+	at := func(d time.Duration) time.Time { return after(began + d) }
+	tests := []struct {
+		name  string
+		push  Push
+		cuts  []Cut
+		lives []Life
+		want  string
+	}{
+		{name: "no reason", push: failed, lives: []Life{{Node: 2, Started: after(0), Ready: after(time.Second)}}, want: inexcusable},
+		{name: "nobody took the connection", push: Push{Start: after(began), Failure: failureRefused}, want: nodeKilled},
+		{name: "the process was still starting", push: failed, lives: []Life{{Node: 2, Started: at(-time.Second), Ready: at(time.Second)}}, want: nodeKilled},
+		{name: "another node was still starting", push: failed, lives: []Life{{Node: 1, Started: at(-time.Second), Ready: at(time.Second)}}, want: inexcusable},
+		{name: "the process was killed while it was starting", push: failed, lives: []Life{{Node: 2, Started: at(-time.Second), Ended: at(time.Second)}}, want: nodeKilled},
+		{name: "the process has never been ready", push: failed, lives: []Life{{Node: 2, Started: at(-time.Second)}}, want: nodeKilled},
+		{name: "the process was killed before while it was starting", push: failed, lives: []Life{{Node: 2, Started: at(-2 * time.Second), Ended: at(-time.Second)}}, want: inexcusable},
+		{name: "the process began after the push", push: failed, lives: []Life{{Node: 2, Started: at(6 * time.Second), Ready: at(7 * time.Second)}}, want: inexcusable},
+		{name: "the store was down to the end", push: failed, cuts: []Cut{{From: at(time.Second), To: at(6 * time.Second)}}, want: storeDown},
+		{name: "the store was back in good time", push: failed, cuts: []Cut{{From: at(0), To: at(3 * time.Second)}}, want: inexcusable},
+		{name: "the store of another process was down", push: failed, cuts: []Cut{{PID: 7, From: at(time.Second), To: at(6 * time.Second)}}, want: inexcusable},
+	}
+	for _, test := range tests {
+		e := &Evidence{Cuts: test.cuts, Lives: test.lives}
+		m := &Message{Pushes: []Push{test.push}}
+		e.Messages = []*Message{m}
+		if got := why(e, m); got != test.want {
+			t.Errorf("%s: %s, want %s", test.name, got, test.want)
+		}
+	}
+}
+
 // TestAcrossNodes has an answer that another node's handler gave, and none that its own did.
 func TestAcrossNodes(t *testing.T) {
 	t.Parallel()

@@ -38,7 +38,7 @@ type site struct {
 // node is one place for a bot.
 type node struct {
 	s       *site
-	number  int // from 1
+	number  int // from 1, counted over all sites
 	addr    string
 	config  string
 	network *proxy // between it and the database
@@ -83,7 +83,7 @@ func (r *run) newCluster(sites int, m mix) (*cluster, error) {
 }
 
 func (s *site) addNode(place int, m mix) (err error) {
-	n := &node{s: s, number: len(s.nodes) + 1, config: filepath.Join(s.r.dir, fmt.Sprintf("node-%d.yaml", place+1))}
+	n := &node{s: s, number: place + 1, config: filepath.Join(s.r.dir, fmt.Sprintf("node-%d.yaml", place+1))}
 	if n.addr, err = freePort(15000 + (int(time.Now().UnixNano())%400)*10 + place*20); err != nil {
 		return err
 	}
@@ -310,8 +310,16 @@ func whyNot(e *Evidence, m *Message, i int) string {
 	down := slices.ContainsFunc(e.Cuts, func(c Cut) bool {
 		return c.PID == 0 && c.From.Before(p.End()) && c.To.After(p.Start.Add(lateAfter-time.Second))
 	})
+	// Its time runs from the connection, which waits until the process takes it.
+	starting := slices.ContainsFunc(e.Lives, func(l Life) bool {
+		until := l.Ready
+		if until.IsZero() {
+			until = l.Ended
+		}
+		return l.Node == p.Node && p.Node != 0 && l.Started.Before(p.End()) && (until.IsZero() || until.After(p.Start))
+	})
 	switch {
-	case p.Failure == failureReset || p.Failure == failureRefused:
+	case p.Failure == failureReset || p.Failure == failureRefused || starting:
 		return nodeKilled
 	case down:
 		return storeDown
