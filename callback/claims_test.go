@@ -547,6 +547,25 @@ func TestP6StoreFailsWhileItIsConfirmed(t *testing.T) {
 	})
 }
 
+// A process dies before it has seen to what the one before had offered long ago, but not before it has got a message: what
+// is young then is none of the ones that are looked for.
+func TestP6YoungRowsOfAShortLife(t *testing.T) {
+	t.Parallel()
+	in2026(t, func(t *testing.T) {
+		a := account(callback.Plain, new(counted))
+		mem := memory.New(memory.Config{})
+		row := offered(a, joined(t, mem, "server"), 1)
+		claim(t, mem, row)
+		time.Sleep(3 * time.Minute) // the store was away
+		young := offered(a, joined(t, mem, "server"), 2)
+		young.Delivery = store.Written
+		claim(t, mem, young)
+		start(t, callback.Config{Accounts: []callback.Account{a}, Store: mem, NodeID: "server"})
+		time.Sleep(time.Minute)
+		isAssumed(t, mem, row.Key)
+	})
+}
+
 // A node dies while the store is away, for so long that it is not named any more when that is back.
 func TestP6DiesInALongOutage(t *testing.T) {
 	t.Parallel()

@@ -981,3 +981,33 @@ func TestS35AheadReadsFew(t *testing.T) {
 		})
 	}
 }
+
+// The word tells once that a question was not answered, and not for ever in place of the answers before it.
+func TestWordBehindAFailure(t *testing.T) {
+	t.Parallel()
+	in2026(t, func(t *testing.T) {
+		h := new(bot)
+		a := patient(callback.Plain, h)
+		server, st := one(t, a)
+		p := newPhone(t, server, a)
+		p.says("20s")
+		failed := p.says("21s fails")
+		p.says("22s silent")
+		time.Sleep(time.Minute)
+		for i, want := range []string{noAnswerText, noAnswerText, "re: 20s", "re: 继续"} {
+			if g := p.says("继续"); g.text != want {
+				t.Errorf("word %d: %v, want %q", i, g, want)
+			}
+			time.Sleep(time.Second)
+		}
+		if g := p.taps(p.link(failed.text)); g.text != noAnswerText {
+			t.Errorf("the link shows %v", g)
+		}
+		time.Sleep(25 * time.Hour)
+		for _, row := range rows(t, st) {
+			if !row.Due.IsZero() {
+				t.Errorf("a day later %q is due at %v, %v", row.Body, row.Due, row.Delivery)
+			}
+		}
+	})
+}

@@ -141,7 +141,7 @@ func TestLadderWithoutAnAnswer(t *testing.T) {
 		{"8s silent", callback.LateAPI, "success", 1, nil, "", store.Late},
 		{"8s silent", callback.LateHold, "success", 2, nil, "", store.Undelivered},
 		{"20s silent", callback.LateHold, "success", 3, nil, "", store.Late},
-		{"20s silent", callback.LateTicket, "text", 3, nil, noAnswerText, store.Ticket},
+		{"20s silent", callback.LateTicket, "text", 3, nil, noAnswerText, store.Fetched},
 	} {
 		t.Run(test.question+"/"+lateNames[test.late], func(t *testing.T) {
 			t.Parallel()

@@ -32,6 +32,7 @@ type membership struct {
 	before    time.Time
 	departed  map[store.Node]bool
 	confirmed time.Time // monotonic; zero: not yet
+	latest    time.Time // when the latest turn was received before the start; zero: that is seen to
 
 	mu      sync.Mutex
 	missed  []unconfirmed // those that could not be read
@@ -64,7 +65,7 @@ func (m *membership) join(s *Server) error {
 	if len(last) > 0 && last[0].ReceivedAt.Before(m.before) { // else the clock was ahead
 		m.before = last[0].ReceivedAt
 	}
-	m.before = m.before.Add(-flightTime)
+	m.latest, m.before = m.before, m.before.Add(-flightTime)
 	go func() {
 		defer close(m.stopped)
 		var both sync.WaitGroup
@@ -264,6 +265,11 @@ func (m *membership) look(own bool) error {
 // others may have been received whose answers were on their way when it died.
 const flightTime = time.Minute
 
+// longAgo is how long before the latest turn a process looks once, when its start is over, since that is much to read. The
+// one before may have got a message after an outage and died before it has looked itself; then the latest turn says
+// nothing of when the one before that died.
+const longAgo = 10 * time.Minute
+
 // unconfirmed is a turn whose answer a node has offered to a push without having said whether it was written.
 type unconfirmed struct {
 	account *account
@@ -284,6 +290,10 @@ func (m *membership) confirm() error {
 	// Others may have died and be named no longer, if the store could not be asked for so long.
 	look := m.confirmed.IsZero() || began.Sub(m.confirmed) > store.RecentlyDeparted/2
 	dead := make(map[store.Node]bool, len(departed))
+	again := !m.confirmed.IsZero() && !m.latest.IsZero()
+	if again {
+		look, m.before = true, m.latest.Add(-longAgo)
+	}
 	for _, n := range departed {
 		dead[n], look = true, look || !m.departed[n]
 	}
@@ -306,7 +316,9 @@ func (m *membership) confirm() error {
 	// Whoever seems to live may have died up to a lease ago.
 	const margin = time.Minute // between two clocks
 	m.before = m.s.clock.now().Add(-store.Lease - flightTime - margin)
-	m.confirmed, m.departed = began, dead
+	if m.confirmed, m.departed = began, dead; again {
+		m.latest = time.Time{}
+	}
 	return nil
 }
 
