@@ -44,9 +44,10 @@ fuzz: ## run every fuzz target for FUZZTIME (30s)
 	done; \
 	test $$found = 1 || { echo "no fuzz target was found" >&2; exit 1; }
 
-sim: ## run a million messages through internal/turn, and a million through callback and simulator
+sim: ## run a million messages through internal/turn, a million through callback and simulator, and 300,000 beside deaths
 	go test ./internal/turn -run 'TestSimulation$$' -v -timeout 30m -sim.messages 1000000 -sim.seeds 20
 	go test ./callback -run 'TestVirtual$$' -v -timeout 60m -virtual.messages 1000000 -virtual.seeds 20
+	go test ./callback -run 'TestLives$$' -v -timeout 60m -lives.messages 2000 -lives.seeds 50
 
 chaos: ## break the real server in all the ways that this machine can, about eight minutes
 	go build -o bin/wxchaos ./internal/chaos/wxchaos

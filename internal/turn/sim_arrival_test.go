@@ -47,7 +47,8 @@ func (s *sim) checkArrival(m *message, row *store.Turn) {
 	if !arrived && len(s.violations) == 0 {
 		s.fail(m, "I1", "the reply is lost: %v has read %v, and the store has %s", m.user, s.views(m), rowText(row))
 	}
-	if w.declared > 0 && w.unknown == 0 && !m.disturbed {
+	// With a clock that is a day ahead the end of the pages may be seen before the mark that the first was written.
+	if w.declared > 0 && w.unknown == 0 && !m.disturbed && !(row.Way.Pages > 1 && m.jumped()) {
 		s.fail(m, "I5", "it is called ambiguous, and nothing was: %s", rowText(row))
 	}
 	n, again, ambiguous := s.readings(m)
