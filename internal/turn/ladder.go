@@ -158,7 +158,17 @@ func (t *step) undelivered(given store.Outcome, number int) {
 // broughtBefore reports whether the API was taken to have brought the reply before a push was given it as well. Nothing of
 // it is left to be sent then: the row says again what it said.
 func (t *step) broughtBefore() bool {
-	return t.Row.Way.Told > 0 || t.Row.Reason == ReasonTwice || t.Row.Reason == ReasonOnce // only texts are told in parts
+	return t.Row.Way.Told > 0 || t.perhaps() // only texts are told in parts
+}
+
+// perhaps reports whether nobody knows if a part arrived that was sent before.
+func (t *step) perhaps() bool { return t.Row.Reason == ReasonTwice || t.Row.Reason == ReasonOnce }
+
+// note records why the present part is not sent yet, if what is on record is not that nobody knows of an earlier one.
+func (t *step) note(reason string) {
+	if !t.perhaps() {
+		t.Row.Reason = t.because(reason)
+	}
 }
 
 // assume notes that the user is taken to have got the reply.
@@ -362,7 +372,8 @@ func (t *step) sent() {
 	w := &t.Row.Way
 	switch t.ev.Fate {
 	case Done:
-		w.Tries, w.Unknown, t.Row.Reason = 0, 0, t.because("")
+		w.Tries, w.Unknown = 0, 0
+		t.note("")
 		t.taken(store.Sent)
 	case Refused:
 		t.keep(t.ev.Reason)
@@ -372,7 +383,7 @@ func (t *step) sent() {
 		t.unknown()
 	default:
 		w.Tries++
-		t.Row.Reason = t.because(t.ev.Reason)
+		t.note(t.ev.Reason)
 		t.again(max(t.ev.After, t.backOff()))
 	}
 }
@@ -392,6 +403,8 @@ func (t *step) taken(last store.Delivery) {
 		t.do(Effect{Do: NoteTicket})
 	case t.ev.More:
 		t.Row.Delivery, t.Row.Due = store.Late, t.ev.Now
+	case t.perhaps():
+		t.Row.Delivery, t.Row.Due = store.Assumed, time.Time{}
 	default:
 		t.Row.Delivery, t.Row.Due = last, time.Time{}
 	}
@@ -405,7 +418,7 @@ func (t *step) unknown() {
 	w.Tries++
 	w.Unknown++
 	if !t.p.DropUnknown && w.Unknown == 1 {
-		t.Row.Reason = t.because(t.ev.Reason)
+		t.note(t.ev.Reason)
 		t.again(t.p.ResendAfter)
 		return
 	}
@@ -449,6 +462,11 @@ func (t *step) take() {
 	}
 	switch {
 	case !t.fetchable(pages):
+		if t.Row.Delivery == store.Ticket && (t.Row.State == store.Failed || t.Row.State == store.Silent) && !t.deliverable() && !whole {
+			// The user is told that there is none, and the word leads to the one before.
+			t.Row.Delivery, t.Row.Due = store.Fetched, t.ev.Now.Add(t.p.TicketLife)
+			t.save(Now)
+		}
 		t.do(Effect{Do: Deny})
 		return
 	case w.TakenBy == t.ev.By && t.ev.By != store.Key{} && (whole || t.ev.Page == w.Shown):
@@ -505,7 +523,7 @@ func (t *step) resend() {
 	switch t.Row.Delivery {
 	case store.Late, store.Ticket, store.Undeliverable: // from where it stopped
 	default:
-		w.Told = 0
+		w.Told, t.Row.Reason = 0, t.because("")
 	}
 	switch {
 	case t.p.API:

@@ -250,6 +250,9 @@ func (t *step) pushClosed() {
 
 // given notes that the user has got the reply, or its first page, by a push, or is taken to have.
 func (t *step) given(how store.Delivery) {
+	if t.perhaps() {
+		how = store.Assumed // the rest of it has arrived
+	}
 	t.Row.Delivery, t.Row.Due = how, time.Time{}
 	if t.Row.Way.Pages > 1 {
 		t.Row.Due = t.Row.FinishedAt.Add(t.p.TicketLife)
