@@ -125,8 +125,8 @@ func (a *attempt) saveSession(reply echostr.Reply) error {
 		case err == nil:
 			var theirs *session
 			if theirs, err = a.readSession(ctx); err == nil {
-				if theirs.row.Version == 0 && s.row.Version > 0 || withdrawn {
-					return nil // erased
+				if theirs.row.Version == 0 && s.row.Version > 0 || withdrawn || a.f.isErased() {
+					return nil // erased; theirs may be of a message that came after that
 				}
 				err = a.merge(theirs, s)
 			}
@@ -140,12 +140,9 @@ func (a *attempt) saveSession(reply echostr.Reply) error {
 	}
 }
 
-// isErased reports whether another node has erased the turn, whose session it has inserted. A session that was there before
-// is not there any more then.
+// isErased reports whether the turn was erased without this flight having been told: by another node, or while no
+// push of it had come to this process, which has taken it over. A session that was there before is not there any more then.
 func (f *flight) isErased() bool {
-	if !f.s.shared {
-		return false
-	}
 	for pause := firstPause; ; {
 		row, err := f.s.cfg.Store.Get(f.s.storeCtx, f.key)
 		switch {

@@ -312,6 +312,44 @@ func TestSessionIsErasedElsewhere(t *testing.T) {
 	}
 }
 
+// The user is erased while a process runs the handler that it has taken over from one that died, so that no push of it has
+// come here.
+func TestSessionIsErasedAfterTakeOver(t *testing.T) {
+	t.Parallel()
+	for _, again := range []bool{false, true} {
+		t.Run(fmt.Sprint("writes again=", again), func(t *testing.T) {
+			t.Parallel()
+			in2026(t, func(t *testing.T) {
+				a := account(callback.Plain, remembers(map[string]func(m *echostr.Memory) error{"set": sets("x", "1"), "slow": sets("y", "2")}))
+				verify(&a)
+				st := memory.New(memory.Config{})
+				link := &faulty{Store: st}
+				dead := start(t, callback.Config{Accounts: []callback.Account{a}, Store: link, NodeID: "node"})
+				go newPhone(t, dead, a).says("slow 40s")
+				time.Sleep(6 * time.Second)
+				link.fail(before)
+				s := start(t, callback.Config{Accounts: []callback.Account{a}, Store: st, NodeID: "node"})
+				time.Sleep(10 * time.Second)
+				if row := rowWith(t, st, "slow"); row.State != store.Running || row.Attempt != 2 {
+					t.Fatalf("%v, attempt %d: there is nothing to see here", row.State, row.Attempt)
+				}
+				if _, err := s.Erase(t.Context(), a.Name, testUser); err != nil {
+					t.Fatal(err)
+				}
+				want := "x= y="
+				if again {
+					newPhone(t, s, a).says("set")
+					want = "x=1 y= set"
+				}
+				time.Sleep(2 * time.Minute)
+				if g := newPhone(t, s, a).says("look"); g.text != want {
+					t.Errorf("the handler finds %q", g.text)
+				}
+			})
+		})
+	}
+}
+
 // sessions is a store whose sessions are slow, or fail.
 type sessions struct {
 	store.Store
