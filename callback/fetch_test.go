@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -1010,4 +1011,42 @@ func TestWordBehindAFailure(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The push that was to say that an answer is on its way is lost, and the answer is too long to go ahead of another one: then
+// that other one says that it waits.
+func TestHintOfALostPromise(t *testing.T) {
+	t.Parallel()
+	for _, lost := range []bool{false, true} {
+		t.Run(fmt.Sprint("lost=", lost), func(t *testing.T) {
+			t.Parallel()
+			in2026(t, func(t *testing.T) {
+				h := &bot{answer: func(ctx context.Context, content string) (echostr.Reply, error) {
+					if content != "long" {
+						return echostr.Text("now"), nil
+					}
+					return echostr.Text(longText(4000)), pause(ctx, 20*time.Second)
+				}}
+				a := patient(callback.Plain, h)
+				server, _ := one(t, a)
+				p := newPhone(t, server, a)
+				w := pack(a, text("long"))
+				w.sendCut(server)
+				w.sendCut(server)
+				if lost {
+					func() {
+						defer func() { recover() }()
+						server.ServeHTTP(broken{httptest.NewRecorder(), true}, w.request())
+					}()
+				} else if g := w.sendCut(server); !strings.Contains(g.body, "查看回答") {
+					t.Fatalf("the last push gets %v", g)
+				}
+				time.Sleep(time.Minute)
+				g := p.says("now")
+				if why := hints(p, g.text); (why == "") != lost {
+					t.Errorf("the user reads %q: %s", g.text, why)
+				}
+			})
+		})
+	}
 }

@@ -338,7 +338,7 @@ func (f *flight) apply(j *job) (start *attempt) {
 				ev.Self = f.s.node.self()
 				continue
 			case conflict:
-				if row.Version == f.state.Row.Version && next.Row.Delivery == store.Sending {
+				if row.Version == f.state.Row.Version && row.State != store.Erased && next.Row.Delivery == store.Sending {
 					ev.Busy = true
 					continue
 				}
@@ -482,7 +482,7 @@ func (f *flight) reload(ev *turn.Event) bool {
 	if f.watch(); errors.Is(err, store.ErrNotFound) {
 		f.s.outbox.gone(f.key)
 		f.tell(turn.Deny)
-	} else if f.s.node.doubt.Store(true); ev.Kind == turn.Unconfirmed { // for the sweep, if nobody waits
+	} else if f.s.node.doubts(); ev.Kind == turn.Unconfirmed { // for the sweep, if nobody waits
 		f.s.node.miss(unconfirmed{f.account, f.key, ev.Lost})
 	}
 	return false

@@ -24,8 +24,7 @@ type membership struct {
 	stopped chan struct{}
 
 	joining sync.Mutex
-	inVain  time.Time   // when joining again last failed; guarded by joining
-	doubt   atomic.Bool // the outcome of a claim is not known
+	inVain  time.Time // when joining again last failed; guarded by joining
 
 	// What confirm knows: what was received before, answers that dead nodes have offered have been seen to; who was
 	// dead then; and when that was.
@@ -35,6 +34,7 @@ type membership struct {
 	latest    time.Time // when the latest turn was received before the start; zero: that is seen to
 
 	mu      sync.Mutex
+	doubt   time.Time     // until when a claim may still come to light whose outcome nobody has learnt
 	missed  []unconfirmed // those that could not be read
 	trouble time.Time     // when the store last failed
 	logged  time.Time     // when that was last logged
@@ -207,18 +207,41 @@ func (m *membership) fence() {
 // sweep finds turns whose owner is dead, and, if the outcome of a claim was
 // not learnt, turns of this node that it knows nothing about. Their flights read
 // the row and decide. It reports whether it could look.
+//
+// A server that is about to end takes nothing over: it would soon be cancelled again, and that attempt counts.
 func (m *membership) sweep() bool {
-	doubt := m.doubt.Swap(false)
-	err := m.look(doubt)
-	if err != nil {
-		m.doubt.Store(doubt)
-	} else {
+	if m.s.isEnding() {
+		return true
+	}
+	own := m.isInDoubt()
+	err := m.look(own)
+	switch {
+	case err == nil:
 		err = m.confirm()
+	case own:
+		m.doubts()
 	}
 	if err != nil {
 		m.troubled(err)
 	}
 	return err == nil
+}
+
+// longestCommit is how long after the store was given a claim it may still carry that out, though nobody waits any more: a
+// COMMIT that waits for a disk or a replica has no limit.
+const longestCommit = time.Minute
+
+// doubts says that the outcome of a claim of this node is not known.
+func (m *membership) doubts() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.doubt = time.Now().Add(longestCommit)
+}
+
+func (m *membership) isInDoubt() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return time.Now().Before(m.doubt)
 }
 
 // sweepLimit is how many turns of one owner a sweep takes over; the next one goes on.

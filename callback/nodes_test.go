@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -332,6 +334,107 @@ func TestNodesComeAndGo(t *testing.T) {
 			if row.State != store.Answered {
 				t.Errorf("%v, attempt %d, %q", row.State, row.Attempt, row.Reason)
 			}
+		}
+	})
+}
+
+// lateClaims is a store that carries a claim out long after it was given it.
+type lateClaims struct {
+	store.Store
+	slow atomic.Bool
+	mu   sync.Mutex
+	ops  []store.Op
+}
+
+func (s *lateClaims) Claim(ctx context.Context, ops []store.Op) error {
+	if !s.slow.Load() {
+		return s.Store.Claim(ctx, ops)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ops == nil {
+		s.ops = slices.Clone(ops)
+	}
+	return fmt.Errorf("%w: by the test", store.ErrUnavailable)
+}
+
+// The claim of a message comes to light when its push has long gone and the sweep has looked for it in vain.
+func TestClaimComesToLightLate(t *testing.T) {
+	t.Parallel()
+	in2026(t, func(t *testing.T) {
+		h := new(counted)
+		a := account(callback.Plain, h)
+		verify(&a)
+		st := &lateClaims{Store: memory.New(memory.Config{})}
+		s := start(t, callback.Config{Accounts: []callback.Account{a}, Store: st})
+		st.slow.Store(true)
+		pack(a, text("x")).sendCut(s)
+		st.slow.Store(false)
+		time.Sleep(12 * time.Second)
+		if err := st.Claim(t.Context(), st.ops); err != nil || len(st.ops) != 1 || h.n.Load() != 0 {
+			t.Fatal(err, len(st.ops), h.n.Load())
+		}
+		time.Sleep(store.Lease)
+		if row := only(t, st); row.State != store.Answered || h.n.Load() != 1 {
+			t.Errorf("%v, %d starts", row.State, h.n.Load())
+		}
+	})
+}
+
+// What a node was sending when it died is sent again when its lease is over and the API had time, not only when the
+// answer to the request would have been given up.
+func TestSenderDies(t *testing.T) {
+	t.Parallel()
+	in2026(t, func(t *testing.T) {
+		a := patient(callback.Plain, new(bot))
+		api := verify(&a)
+		api.fate = func(n int, _ sent) callback.Sending {
+			if n == 0 {
+				time.Sleep(5 * time.Minute)
+				return callback.Sending{Fate: callback.SendUnknown}
+			}
+			return callback.Sending{Fate: callback.SendDone}
+		}
+		c := newCluster(t, a, 2)
+		newPhone(t, c.nodes[0], a).says("6s")
+		time.Sleep(4 * time.Second)
+		if row := only(t, c.st); row.Delivery != store.Sending {
+			t.Fatalf("%v: there is nothing to see here", row.Delivery)
+		}
+		c.kill(0)
+		time.Sleep(3*store.Lease + 5*time.Second)
+		if got := api.texts(testUser); len(got) != 1 {
+			t.Errorf("the API has sent %q", got)
+		}
+		time.Sleep(5 * time.Minute)
+	})
+}
+
+// A node that is about to end takes nothing over.
+func TestEndingNodeTakesNothingOver(t *testing.T) {
+	t.Parallel()
+	in2026(t, func(t *testing.T) {
+		h := new(bot)
+		a := patient(callback.Plain, h)
+		verify(&a)
+		c := newCluster(t, a, 2)
+		go newPhone(t, c.nodes[0], a).says("40s of A")
+		go newPhone(t, c.nodes[1], a).says("40s of B")
+		time.Sleep(5 * time.Second)
+		settled := make(chan error, 1)
+		go func() { settled <- c.nodes[1].Settle(t.Context()) }()
+		c.kill(0)
+		time.Sleep(30 * time.Second)
+		if n := h.started("40s of A"); n != 1 {
+			t.Errorf("%d starts while the other node is ending", n)
+		}
+		c.join()
+		time.Sleep(30 * time.Second)
+		if n := h.started("40s of A"); n != 2 {
+			t.Errorf("%d starts when a new node has come", n)
+		}
+		if err := <-settled; err != nil {
+			t.Error(err)
 		}
 	})
 }

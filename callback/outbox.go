@@ -169,9 +169,10 @@ func (o *outbox) look() {
 
 func (o *outbox) lookBehind() error {
 	const late, forgotten = 2 * time.Second, time.Minute
+	const sendTime = 2 * time.Minute // more than that of turn.Policy, for two clocks
 	st, ctx, now := o.s.cfg.Store, o.s.ctx, o.s.clock.now()
 	looked, alive := make(map[user]bool), o.s.node.alive()
-	f := store.Filter{DueFrom: time.UnixMilli(1), DueBefore: now.Add(-late), Limit: loadBatch}
+	f := store.Filter{DueFrom: time.UnixMilli(1), DueBefore: now.Add(sendTime), Limit: loadBatch}
 	for {
 		rows, err := st.List(ctx, f)
 		if err != nil {
@@ -180,12 +181,14 @@ func (o *outbox) lookBehind() error {
 		for i := range rows {
 			row := &rows[i]
 			u := user{row.Account, row.OpenID}
-			if u.openID == "" || looked[u] || !o.isNew(row) {
+			behind := now.Sub(row.Due)
+			// What a dead process was sending is due when it should have heard of it, which is long to wait for.
+			if u.openID == "" || looked[u] || !o.isNew(row) || behind < late && row.Delivery != store.Sending {
 				continue
 			}
 			if lives, err := alive(row.Owner); err != nil {
 				return err
-			} else if lives && now.Sub(row.Due) < forgotten {
+			} else if lives && behind < forgotten {
 				continue
 			}
 			looked[u] = true

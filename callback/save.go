@@ -69,7 +69,7 @@ func (f *flight) commit(j *job, row *store.Turn) (store.Turn, fate) {
 			// The push is gone and its message was never acknowledged: WeChat's
 			// next push begins anew. Should the commit have happened all the
 			// same, that push, or the next sweep, finds the row.
-			f.s.node.doubt.Store(true)
+			f.s.node.doubts()
 			return current, gaveUp
 		}
 	}

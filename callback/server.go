@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/echostr/echostr"
@@ -41,6 +42,7 @@ type Server struct {
 	ctx      context.Context // ends with Shutdown; the parent of all handlers
 	stop     context.CancelCauseFunc
 	storeCtx context.Context // never ends: what is decided is written
+	settling atomic.Int32    // calls of Settle
 	closing  chan struct{}   // closed when Shutdown begins
 	once     sync.Once
 	fatal    sync.Once
@@ -226,7 +228,21 @@ func (s *Server) astray(r *http.Request) {
 // or ctx ends. Requests should still come in meanwhile: a push that is held
 // can only be answered on WeChat's next one. New messages are accepted, and not
 // waited for.
-func (s *Server) Settle(ctx context.Context) error { return s.flights.settle(ctx) }
+func (s *Server) Settle(ctx context.Context) error {
+	s.settling.Add(1)
+	defer s.settling.Add(-1)
+	return s.flights.settle(ctx)
+}
+
+// isEnding reports whether Settle or Shutdown has begun.
+func (s *Server) isEnding() bool {
+	select {
+	case <-s.closing:
+		return true
+	default:
+		return s.settling.Load() > 0
+	}
+}
 
 // Shutdown ends the Server: it waits until the handlers that run have stored
 // their results, at most until ctx ends, and then cancels those left, whose

@@ -79,12 +79,9 @@ func waitLock(text string) (time.Duration, error) {
 	return time.Duration(d), nil
 }
 
-// newServer is server.New that can be interrupted while it waits: then it returns
-// neither a server nor an error, and the process ends.
+// newServer is server.New that can be interrupted while it waits for a lock, or checks or converts a database: then it
+// returns neither a server nor an error, and the process ends.
 func newServer(ctx context.Context, cfg *config.Config, opts *server.Options) (*server.Server, error) {
-	if opts.WaitLock == 0 {
-		return server.New(cfg, opts)
-	}
 	type result struct {
 		srv *server.Server
 		err error
