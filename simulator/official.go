@@ -168,7 +168,7 @@ func (o *Official) AddFollower(nickname string) *User {
 // addUser makes a user. p.mu is held.
 func (o *Official) addUser(nickname string) *User {
 	o.p.users++
-	u := &User{o: o, openID: fmt.Sprintf("oEchostr0User%015d", o.p.users)}
+	u := &User{o: o, openID: fmt.Sprintf("%s%015d", o.p.config.OpenIDs, o.p.users)}
 	u.nickname = or(nickname, fmt.Sprintf("用户 %d", o.p.users))
 	o.users = append(o.users, u)
 	o.byID[u.openID] = u

@@ -42,6 +42,9 @@ type PlatformConfig struct {
 	Transport   http.RoundTripper
 	// KeptBubbles is how many bubbles of each chat are kept, or up to twice as many. Defaults to 1000.
 	KeptBubbles int
+	// OpenIDs is what the OpenIDs of users begin with, before their number of 15 digits. Defaults to "oEchostr0User",
+	// which makes them as long as WeChat's.
+	OpenIDs string
 	// Now tells the platform's time, which windows, quotas, tokens, tickets and media run by.
 	// Pushes carry the time of package time all the same, since the server under test compares
 	// it with its own clock. Defaults to time.Now.
@@ -54,6 +57,7 @@ func NewPlatform(c PlatformConfig) *Platform {
 		c.Now = time.Now
 	}
 	c.BaseURL = or(c.BaseURL, "http://mmbiz.qpic.cn")
+	c.OpenIDs = or(c.OpenIDs, "oEchostr0User")
 	if c.KeptBubbles <= 0 {
 		c.KeptBubbles = keptBubbles
 	}

@@ -98,7 +98,11 @@ func (c *loadCommand) Run(ctx context.Context, term *terminal) error {
 		return fmt.Errorf("no message was sent, since the server at %s has not accepted its address (接入验证): %s; `echostr check` says more", addressOf(account.URL), check.Why)
 	}
 	if !c.JSON {
-		fmt.Fprintf(term.out, "%s messages at %s/s to %s (%s), %s, seed %d%s\n\n", thousands(settings.Messages), number(c.Rate), addressOf(account.URL), modeName(string(account.Mode)), settings.Mix, c.Seed, c.rules())
+		to := addressOf(account.URL)
+		if len(c.Nodes) > 0 {
+			to += " by way of " + strings.Join(c.Nodes, ", ")
+		}
+		fmt.Fprintf(term.out, "%s messages at %s/s to %s (%s), %s, seed %d%s\n\n", thousands(settings.Messages), number(c.Rate), to, modeName(string(account.Mode)), settings.Mix, c.Seed, c.rules())
 	}
 	done := make(chan struct{})
 	go func() {
@@ -278,8 +282,12 @@ func progress(w io.Writer, on bool, l *load.Load, done <-chan struct{}) {
 		case <-every.C:
 		}
 		n := l.Ledger()
+		p99 := "-"
+		if n.FirstAnswer.Count > 0 {
+			p99 = seconds(n.FirstAnswer.P99)
+		}
 		text := fmt.Sprintf("%d s: %s sent, %s open, %s lost, %s invalid, p99 %s", int(time.Since(begin).Seconds()),
-			thousands(n.Messages), thousands(n.Open()), thousands(n.Lost), thousands(n.Invalid), seconds(n.FirstAnswer.P99))
+			thousands(n.Messages), thousands(n.Open()), thousands(n.Lost), thousands(n.Invalid), p99)
 		if n.StartedLate > 0 {
 			text += fmt.Sprintf(", %s began late", thousands(n.StartedLate))
 		}
@@ -305,7 +313,7 @@ func (c *loadCommand) print(w io.Writer, l *load.Ledger) {
 	row("  invalid answer (无效回复)", l.Invalid, "")
 	row("  lost (丢失)", l.Lost, "")
 	if l.Stopped > 0 {
-		row("  stopped (中止)", l.Stopped, "were under way when the run was ended")
+		row("  stopped (中止)", l.Stopped, "were under way when the run was ended; so were pushes, which are not counted")
 	}
 	row("Pushes (推送)", l.Pushes, outcomes(l.Outcomes))
 	row("  retries (重试)", l.Retries, "")
@@ -379,18 +387,6 @@ func (c *loadCommand) conclude(w io.Writer, l *load.Ledger) {
 	if n := l.Acknowledged - l.Later; l.API != nil && n > 0 {
 		fmt.Fprintf(w, "Of the acknowledged messages %s got no answer by the API, which is right if they need none; see the table for their kinds (已确认但没有回答).\n", thousands(n))
 	}
-	if l.OK() {
-		far := ""
-		if l.Stopped > 0 || !l.Complete {
-			far = "as far as it went, "
-		}
-		well := "no message was lost, and every answer was valid (没有丢失，没有无效回复)"
-		if l.API != nil {
-			well = "no message was lost, every answer was valid, and none came twice (没有丢失，没有无效或重复的回复)"
-		}
-		fmt.Fprintln(w, far+"all is well: "+well)
-		return
-	}
 	names := make([]string, 0, len(l.Problems))
 	for name := range l.Problems {
 		names = append(names, name)
@@ -405,7 +401,29 @@ func (c *loadCommand) conclude(w io.Writer, l *load.Ledger) {
 		p := l.Problems[name]
 		fmt.Fprintf(w, "%s ×%s, such as: %s\n", name, thousands(p.Count), oneLine(p.Why, 300))
 	}
-	fmt.Fprintf(w, "not well: lost messages: %s, invalid answers: %s, duplicates: %s (有消息丢失，或回复无效、重复)\n", thousands(l.Lost), thousands(l.Invalid), thousands(l.Duplicates))
+	well := "all is well: no message was lost, and every answer was valid (没有丢失，没有无效回复)"
+	if l.API != nil {
+		well = "all is well: no message was lost, every answer was valid, and none came twice (没有丢失，没有无效或重复的回复)"
+	}
+	switch {
+	case l.Failed():
+		fmt.Fprintln(w, "nothing can be said of the server: this side has failed (本机出了问题，无法下结论)")
+	case l.Bad():
+		fmt.Fprintf(w, "not well: lost messages: %s, invalid answers: %s, ", thousands(l.Lost), thousands(l.Invalid))
+		if l.API == nil {
+			fmt.Fprintln(w, "duplicates: unknown (有消息丢失，或回复无效)")
+		} else {
+			fmt.Fprintf(w, "duplicates: %s, refused by the API: %s (有消息丢失，或回复无效、重复、被接口拒绝)\n", thousands(l.Duplicates), thousands(l.API.Refused))
+		}
+	case l.Replied+l.Acknowledged == 0:
+		fmt.Fprintln(w, "nothing can be said of the server: no message had come to its end (还没有结果)")
+	case l.Unanswered():
+		fmt.Fprintln(w, "not well: no user got an answer (没有用户得到回答)")
+	case l.OK():
+		fmt.Fprintln(w, well)
+	default:
+		fmt.Fprintln(w, "as far as it went, "+well)
+	}
 }
 
 // byPush says with which push messages ended.

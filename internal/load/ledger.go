@@ -24,7 +24,8 @@ type Ledger struct {
 	RepliedByPush      []int `json:"replied_by_push"`
 	AcknowledgedByPush []int `json:"acknowledged_by_push"`
 	Empty              int   `json:"empty"` // of Acknowledged: with an empty body in place of success
-	// Problems are the reasons of what was invalid or lost, by the names in the package comment of simulator.
+	// Problems are the reasons of what was invalid or lost, by the names in the package comment of simulator, and "api", of what
+	// the API has refused.
 	Problems map[string]Problem `json:"problems"`
 
 	Pushes   int      `json:"pushes"`
@@ -47,8 +48,25 @@ type Ledger struct {
 	Kinds []KindLedger `json:"kinds"`
 }
 
-// OK reports whether nothing was lost, every answer was valid, and none came twice.
-func (l *Ledger) OK() bool { return l.Lost == 0 && l.Invalid == 0 && l.Duplicates == 0 }
+// OK reports whether the run came to its end with nothing that speaks against the server. One that was ended early proves
+// nothing.
+func (l *Ledger) OK() bool { return l.Complete && l.Stopped == 0 && !l.Bad() && !l.Unanswered() }
+
+// Bad reports whether anything was lost, invalid, there twice, or refused by the API.
+func (l *Ledger) Bad() bool {
+	return l.Lost > 0 || l.Invalid > 0 || l.Duplicates > 0 || l.API != nil && l.API.Refused > 0
+}
+
+// Failed reports whether messages were lost, and nothing else is bad, while this side lacked ports or files: then nobody
+// knows whose fault it was.
+func (l *Ledger) Failed() bool {
+	without := *l
+	without.Lost = 0
+	return l.Lost > 0 && l.OwnFailures > 0 && !without.Bad()
+}
+
+// Unanswered reports whether no user got any answer, though the API was served.
+func (l *Ledger) Unanswered() bool { return l.API != nil && l.Replied == 0 && l.Later == 0 }
 
 // Open is how many messages have not ended.
 func (l *Ledger) Open() int {
@@ -202,8 +220,18 @@ func (c *counters) later(kind int, took time.Duration) {
 	c.in(func() { c.kinds[kind].Later++ })
 }
 
-func (c *counters) told()    { c.in(func() { c.apiSent++ }) }
-func (c *counters) refused() { c.in(func() { c.apiRefused++ }) }
+func (c *counters) told() { c.in(func() { c.apiSent++ }) }
+
+func (c *counters) refused(why string) {
+	c.in(func() {
+		if c.apiRefused++; c.apiRefused == 1 {
+			c.problems["api"] = Problem{Why: why}
+		}
+		p := c.problems["api"]
+		p.Count++
+		c.problems["api"] = p
+	})
+}
 
 // startsLate is from when on the load is said to be late.
 const startsLate = 50 * time.Millisecond

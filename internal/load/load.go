@@ -9,6 +9,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"hash/maphash"
 	"io"
 	"math/rand/v2"
@@ -92,6 +93,8 @@ func New(c Config) (*Load, error) {
 	p := simulator.NewPlatform(simulator.PlatformConfig{
 		Rules: c.Rules, DialContext: c.DialContext, Transport: c.Transport,
 		KeptBubbles: 1, // nobody reads the chats
+		// New users each time: what an earlier run has left waiting would come ahead of this one's answers.
+		OpenIDs: fmt.Sprintf("oLoad%08x", rand.Uint32()),
 	})
 	official, err := p.Add(c.Official)
 	if err != nil {
@@ -134,7 +137,16 @@ func (l *Load) Run(ctx context.Context) {
 	l.ended, l.complete = time.Now(), sent == l.config.Messages
 	l.mu.Unlock()
 	open.Wait()
+	if l.config.API {
+		select { // what comes twice comes after what came once
+		case <-time.After(min(listenOn, l.config.Wait)):
+		case <-ctx.Done():
+		}
+	}
 }
+
+// listenOn is how long after the last answer the API still listens.
+const listenOn = 3 * time.Second
 
 // pause is how long a user writes nothing more: WeChat's clock counts seconds, and two taps on one button within one
 // are the same event to a server.
@@ -245,10 +257,15 @@ func (l *Load) API() http.Handler {
 		kept := &keeper{ResponseWriter: w}
 		api.ServeHTTP(kept, r)
 		var answer struct {
-			Errcode *int `json:"errcode"`
+			Errcode *int   `json:"errcode"`
+			Errmsg  string `json:"errmsg"`
 		}
-		if json.Unmarshal(kept.body.Bytes(), &answer) != nil || answer.Errcode == nil || *answer.Errcode != 0 {
-			l.count.refused()
+		if err := json.Unmarshal(kept.body.Bytes(), &answer); err != nil || answer.Errcode == nil || *answer.Errcode != 0 {
+			why := "a customer-service message (客服消息) was refused"
+			if answer.Errcode != nil {
+				why += fmt.Sprintf(": errcode %d, %s", *answer.Errcode, answer.Errmsg)
+			}
+			l.count.refused(why)
 			return
 		}
 		l.told(body.Bytes())

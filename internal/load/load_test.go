@@ -303,7 +303,7 @@ func TestEnded(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 505*time.Millisecond)
 		defer cancel()
 		l.Run(ctx)
-		if got := l.Ledger(); got.Messages != 51 || got.Stopped != 51 || got.Complete || !got.OK() || got.Open() != 0 || got.Pushes != 0 {
+		if got := l.Ledger(); got.Messages != 51 || got.Stopped != 51 || got.Complete || got.OK() || got.Bad() || got.Open() != 0 || got.Pushes != 0 {
 			t.Errorf("%+v", got)
 		}
 	})
