@@ -73,6 +73,8 @@ func TestFigures(t *testing.T) {
 		{"../README.md", `chanxuehong/wechat costs ([\d.]+) times, fastwego/offiaccount ([\d.]+), PowerWeChat ([\d.]+) and\s+silenceper/wechat ([\d.]+),`, beside, "%.1f", peers},
 		{"../README.zh-CN.md", `内存存储是 ([\d.]+) 倍，用 SQLite 是 ([\d.]+) 倍，用 PostgreSQL 是 ([\d.]+) 倍`, beside, "%.1f", ours},
 		{"../README.zh-CN.md", `chanxuehong/wechat ([\d.]+) 倍，fastwego/offiaccount ([\d.]+) 倍，PowerWeChat ([\d.]+) 倍，silenceper/wechat ([\d.]+) 倍`, beside, "%.1f", peers},
+		{"deploy.md", `a message costs ([\d.]+) times with .memory:., ([\d.]+) times with SQLite and ([\d.]+) with PostgreSQL`, beside, "%.1f", ours},
+		{"deploy.zh-CN.md", `.memory:. 是 ([\d.]+) 倍，SQLite 是 ([\d.]+) 倍，PostgreSQL 是 ([\d.]+) 倍`, beside, "%.1f", ours},
 		{"benchmarks.md", `It is ([\d.]+), ([\d.]+), ([\d.]+), ([\d.]+) and ([\d.]+) \(`, beside, "%.1f", aims},
 		{"benchmarks.zh-CN.md", `测得 ([\d.]+)、([\d.]+)、([\d.]+)、([\d.]+) 和 ([\d.]+)：`, beside, "%.1f", aims},
 		{"benchmarks.md", `chanxuehong/wechat costs less \(([\d.]+) plain, ([\d.]+) sealed\)`, beside, "%.1f", []string{chanxuehong, chanxuehong + ", safe"}},
