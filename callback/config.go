@@ -198,7 +198,7 @@ type Config struct {
 	Retention time.Duration
 	// Logger gets what an operator should know. Defaults to slog.Default().
 	// Content of messages and OpenIDs are logged at debug level only, secrets
-	// never.
+	// never. The error that a handler returns is logged as it is: what that says is the handler's.
 	Logger *slog.Logger
 	// Now is the wall clock. Defaults to time.Now. Timers do not use it.
 	Now func() time.Time

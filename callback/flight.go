@@ -539,6 +539,7 @@ func (f *flight) carryOut(e turn.Effect) *attempt {
 		f.mu.Unlock()
 		if a != nil {
 			a.cancel()
+			f.s.orphans.add(a)
 		}
 	case turn.Answer:
 		ans := answer{given: e.Given, retry: e.Retry, last: e.Last}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -102,6 +103,9 @@ func (f *flight) newAttempt() *attempt {
 	}
 	f.handler = a
 	f.mu.Unlock()
+	if overlap {
+		f.s.orphans.add(old)
+	}
 	if !f.s.node.holds(a.owner) {
 		a.cancel() // the attempt that comes after this one runs
 	}
@@ -280,12 +284,40 @@ func (s *Server) watchHandlers() {
 				if a == nil {
 					continue
 				}
-				if end := a.end(); !end.IsZero() && now.After(end) {
-					a.abandon()
-				}
+				a.abandonAt(now)
 			}
+			s.orphans.watch(now)
 		}
 	}
+}
+
+// orphans are attempts that no flight waits for any more, since another process has their turn, or another attempt is in
+// their place. One that does not heed its context holds a place among those that run all the same.
+type orphans struct {
+	mu   sync.Mutex
+	list []*attempt
+}
+
+func (o *orphans) add(a *attempt) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.list = append(o.list, a)
+}
+
+func (o *orphans) watch(now time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.list = slices.DeleteFunc(o.list, func(a *attempt) bool { return a.over.Load() || a.abandonAt(now) })
+}
+
+// abandonAt abandons a handler that hangs at that time, and reports whether it does.
+func (a *attempt) abandonAt(now time.Time) bool {
+	end := a.end()
+	if end.IsZero() || !now.After(end) {
+		return false
+	}
+	a.abandon()
+	return true
 }
 
 // abandon posts the result of a handler that does not end.

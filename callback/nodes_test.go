@@ -438,3 +438,37 @@ func TestEndingNodeTakesNothingOver(t *testing.T) {
 		}
 	})
 }
+
+// A handler that does not heed its context is counted as one that hangs, and holds no place, also if its turn has gone to
+// another node meanwhile.
+func TestHangsAfterItsTurnHasGone(t *testing.T) {
+	t.Parallel()
+	in2026(t, func(t *testing.T) {
+		a := account(callback.Plain, echostr.HandlerFunc(func(context.Context, echostr.Message) (echostr.Reply, error) {
+			time.Sleep(20 * time.Minute)
+			return nil, nil
+		}))
+		a.HandlerTimeout = time.Minute
+		verify(&a)
+		c := newCluster(t, a, 2)
+		newPhone(t, c.nodes[0], a).says("x")
+		c.links[0].fail(before)
+		time.Sleep(40 * time.Second)
+		c.links[0].fail(works)
+		if row := only(t, c.st); row.Attempt != 2 {
+			t.Fatalf("attempt %d: there is nothing to see here", row.Attempt)
+		}
+		time.Sleep(2 * time.Minute)
+		for i, s := range c.nodes {
+			if n := s.Stats(); n.Running != 0 || n.Abandoned != 1 {
+				t.Errorf("node %d: %d run, %d hang", i, n.Running, n.Abandoned)
+			}
+		}
+		time.Sleep(20 * time.Minute)
+		for i, s := range c.nodes {
+			if n := s.Stats(); n.Running != 0 || n.Abandoned != 0 {
+				t.Errorf("in the end, node %d: %d run, %d hang", i, n.Running, n.Abandoned)
+			}
+		}
+	})
+}

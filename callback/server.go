@@ -33,6 +33,7 @@ type Server struct {
 	flights  flights
 	workers  workers
 	marks    marks
+	orphans  orphans
 	outbox   outbox
 	users    users
 	floods   floods
