@@ -46,7 +46,7 @@ func Asked(row *store.Turn) bool {
 func (t *step) decided() bool {
 	switch t.Row.Delivery {
 	case store.Undelivered, store.Offered, store.Written, store.Assumed:
-		return t.Row.Placeholder != ""
+		return t.Row.Placeholder != "" || t.p.DropUnknown && t.perhaps() // the API may have sent it: P4
 	}
 	return true
 }
