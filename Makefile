@@ -11,7 +11,7 @@ E2E       = $(addprefix github.com/echostr/echostr/,cmd/echostr internal/chaos s
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test e2e race security fuzz sim chaos mutants nightly release bench lint fmt build
+.PHONY: help run test e2e race security fuzz corpus sim chaos mutants nightly release bench lint fmt build
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,12 @@ fuzz: ## run every fuzz target for FUZZTIME (30s)
 		go test -run '^$$' -fuzz "^$${at#*:}\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s "$${at%%:*}"; \
 	done; \
 	test $$found = 1 || { echo "no fuzz target was found" >&2; exit 1; }
+
+corpus: ## keep in git what fuzzing has found: of each target the 20 inputs that were found last, of 1 KiB at most
+	@cd "$$(go env GOCACHE)/fuzz/$$(go list -m)" && find . -type d -name 'Fuzz*' | while read -r at; do \
+		to="$(CURDIR)/$${at%/*}/testdata/fuzz/$${at##*/}"; mkdir -p "$$to"; \
+		find "$$at" -type f -size -1025c -printf '%T@ %p\n' | sort -rn | head -n 20 | cut -d' ' -f2- | xargs -I{} cp {} "$$to"; \
+	done
 
 sim: ## run a million messages through internal/turn, a million through callback and simulator, and 300,000 beside deaths
 	go test ./internal/turn -run 'TestSimulation$$' -v -timeout 30m -sim.messages 1000000 -sim.seeds 20

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -117,7 +118,9 @@ func (c *loadCommand) Run(ctx context.Context, term *terminal) error {
 			loadRules{c.Pushes, c.Fresh, c.WaitAfterFailure}, ledger,
 		})
 	} else {
-		c.print(term.out, ledger)
+		var out bytes.Buffer
+		c.print(&out, ledger)
+		_, err = out.WriteTo(term.out) // a full disk is told
 	}
 	if err == nil && !ledger.OK() {
 		err = errShown
