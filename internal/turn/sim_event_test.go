@@ -45,7 +45,7 @@ func (l *local) complete(ev *Event) {
 	case Take:
 		ev.Pages = pagesIn(s.rest(row).size())
 	case Due:
-		if row.Delivery == store.Fetched && row.Way.TakenBy != (store.Key{}) {
+		if row.Delivery == store.Fetched && row.Way.Shown > 0 { // else he was told that there is none
 			taker := &s.disk.rows[messageOf(row.Way.TakenBy)]
 			ev.Taker = taker.State
 			if taker.Version == 0 && l.n.locals[messageOf(row.Way.TakenBy)] != nil {
