@@ -161,6 +161,9 @@ func TestCommitAnswerLost(t *testing.T) {
 	claimed, saved := 0, 0
 	const rounds = 25
 	for n := range int64(rounds) {
+		if err := beside.Renew(t.Context(), owner); err != nil { // all rounds together may take longer than a lease
+			t.Fatal(err)
+		}
 		row := sample(2*n, now, owner)
 		// So that there is a connection that knows both statements.
 		insist(t, s.Save, insist(t, s.Claim, sample(2*n+1, now, owner)).Turn)
