@@ -192,7 +192,6 @@ func TestLadder(t *testing.T) {
 		"push closed": {
 			{"written", api, open(aTurn(store.Offered, pushes(1), neverDue), 1, store.GotReply), Event{Kind: PushClosed, Push: 1, Written: true}, outcome{Save: Lazily, State: answered, Delivery: store.Written, Never: true}},
 			{"written, after an earlier one had failed", api, open(aTurn(store.Offered, pushes(1, store.Cut)), 2, store.GotReply), Event{Kind: PushClosed, Push: 2, Written: true}, outcome{Save: Lazily, State: answered, Delivery: store.Written, Never: true}},
-			{"written, and a younger one has been given it, too", api, open(aTurn(store.Offered, pushes(2), neverDue), 1, store.GotReply), Event{Kind: PushClosed, Push: 1, Written: true}, outcome{Save: Lazily, State: answered, Delivery: store.Offered, Never: true}},
 			{"written, with more pages", api, open(aTurn(store.Offered, pushes(1), neverDue, way(store.Way{Pages: 2, Shown: 1})), 1, store.GotReply), Event{Kind: PushClosed, Push: 1, Written: true}, outcome{Save: Lazily, State: answered, Delivery: store.Written, Due: life - 59*time.Second, Way: store.Way{Pages: 2, Shown: 1}}},
 			{"written, and not recorded", api, unrecorded(open(aTurn(store.Offered, pushes(1), neverDue), 1, store.GotReply)), Event{Kind: PushClosed, Push: 1, Written: true}, outcome{Save: Lazily, State: answered, Delivery: store.Written, Never: true}},
 			{"not written", api, open(aTurn(store.Offered, pushes(1), neverDue), 1, store.GotReply), Event{Kind: PushClosed, Push: 1}, outcome{Save: Lazily, State: answered, Delivery: store.Offered, Due: 15 * time.Second}},

@@ -241,8 +241,7 @@ func (t *step) pushClosed() {
 		t.undelivered(given, number)
 		return
 	}
-	// Behind a younger push that was given it, this one says nothing: WeChat has not taken it here.
-	if given == store.GotReply && t.Row.Delivery == store.Offered && number >= t.Row.OfferedTo {
+	if given == store.GotReply && t.Row.Delivery == store.Offered {
 		t.given(store.Written)
 		t.touch()
 	}
@@ -373,7 +372,7 @@ func (t *step) changed() {
 	case t.Row.State.Finished() || t.decided():
 		t.settle()
 	}
-	wrote := slices.ContainsFunc(t.over, func(p store.Push) bool { return p.Got == store.GotReply && p.Number >= t.Row.OfferedTo })
+	wrote := slices.ContainsFunc(t.over, func(p store.Push) bool { return p.Got == store.GotReply })
 	if wrote && t.Row.Delivery == store.Offered && t.Row.State == store.Answered {
 		t.given(store.Written) // what was to be saved when there is time
 		t.save(Now)
