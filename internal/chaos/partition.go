@@ -106,7 +106,7 @@ func partition(ctx context.Context, r *run, o partitionOptions) error {
 	if long && r.report.Counts.Restarted == 0 {
 		r.report.broke("no lease was lost, so nothing was cut off")
 	}
-	r.accepted()
+	r.acceptedInTime()
 	return nil
 }
 
@@ -218,7 +218,7 @@ func lostCommit(ctx context.Context, r *run, o lostOptions) error {
 	}); err != nil {
 		return err
 	}
-	r.accepted()
+	r.acceptedInTime()
 	r.startedOnce()
 	return nil
 }

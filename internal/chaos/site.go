@@ -338,7 +338,7 @@ func whyNot(e *Evidence, m *Message, i int) string {
 func (r *run) accepted() { r.noneGivenUp(r.broke) }
 
 // acceptedInTime is accepted where the store was away. Then that is a bound of time: WeChat waits for 5 s, three times, and
-// the database server takes its time to recover if the machine is busy.
+// the database server takes its time to recover, or to commit, if the machine is busy.
 func (r *run) acceptedInTime() { r.noneGivenUp(r.slow) }
 
 func (r *run) noneGivenUp(otherwise func(format string, args ...any)) {
