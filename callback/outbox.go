@@ -172,38 +172,40 @@ func (o *outbox) lookBehind() error {
 	const sendTime = 2 * time.Minute // more than that of turn.Policy, for two clocks
 	st, ctx, now := o.s.cfg.Store, o.s.ctx, o.s.clock.now()
 	looked, alive := make(map[user]bool), o.s.node.alive()
-	f := store.Filter{DueFrom: time.UnixMilli(1), DueBefore: now.Add(sendTime), Limit: loadBatch}
-	for {
-		rows, err := st.List(ctx, f)
-		if err != nil {
-			return err
-		}
-		for i := range rows {
-			row := &rows[i]
-			u := user{row.Account, row.OpenID}
-			behind := now.Sub(row.Due)
-			// What a dead process was sending is due when it should have heard of it, which is long to wait for.
-			if u.openID == "" || looked[u] || !o.isNew(row) || behind < late && row.Delivery != store.Sending {
-				continue
-			}
-			if lives, err := alive(row.Owner); err != nil {
-				return err
-			} else if lives && behind < forgotten {
-				continue
-			}
-			looked[u] = true
-			theirs, err := st.List(ctx, store.Filter{Account: u.account, OpenID: u.openID, Due: true})
+	for _, f := range []store.Filter{
+		{DueFrom: time.UnixMilli(1), DueBefore: now.Add(-late), Limit: loadBatch},
+		// What a dead process was sending is due when it should have heard of it, which is long to wait for.
+		{DueFrom: now.Add(-late), DueBefore: now.Add(sendTime), Deliveries: []store.Delivery{store.Sending}, Limit: loadBatch},
+	} {
+		for more := true; more; { // there may be very many of an account that is not configured any more
+			rows, err := st.List(ctx, f)
 			if err != nil {
 				return err
 			}
-			for j := range theirs {
-				o.noteForeign(&theirs[j])
+			for i := range rows {
+				row := &rows[i]
+				u := user{row.Account, row.OpenID}
+				if u.openID == "" || looked[u] || !o.isNew(row) {
+					continue
+				}
+				if lives, err := alive(row.Owner); err != nil {
+					return err
+				} else if lives && now.Sub(row.Due) < forgotten {
+					continue
+				}
+				looked[u] = true
+				theirs, err := st.List(ctx, store.Filter{Account: u.account, OpenID: u.openID, Due: true})
+				if err != nil {
+					return err
+				}
+				for j := range theirs {
+					o.noteForeign(&theirs[j])
+				}
 			}
-		}
-		if !advance(&f, rows) { // there may be very many of an account that is not configured any more
-			return nil
+			more = advance(&f, rows)
 		}
 	}
+	return nil
 }
 
 // learn finds what other nodes have begun to keep for users since the last look, so that it goes ahead of answers from
