@@ -3,7 +3,6 @@ package callback_test
 import (
 	"context"
 	"fmt"
-	"net/http/httptest"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -160,10 +159,7 @@ func TestFailedWriteIsNotAmbiguous(t *testing.T) {
 				link := &faulty{Store: mem}
 				s := start(t, callback.Config{Accounts: []callback.Account{a}, Store: link, NodeID: "old"})
 				w := pack(a, text("x"))
-				func() {
-					defer func() { recover() }()
-					s.ServeHTTP(broken{httptest.NewRecorder(), true}, w.request())
-				}()
+				w.sendBroken(t.Context(), s)
 				synctest.Wait()
 				want := uint64(0)
 				if dies {

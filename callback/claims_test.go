@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -155,10 +154,7 @@ func TestDraftThatDidNotArrive(t *testing.T) {
 						w.sendCut(server)
 						continue
 					}
-					func() {
-						defer func() { recover() }()
-						server.ServeHTTP(broken{httptest.NewRecorder(), true}, w.request())
-					}()
+					w.sendBroken(t.Context(), server)
 				}
 				time.Sleep(time.Minute)
 				var want strings.Builder
@@ -221,10 +217,7 @@ func TestWrittenIsNotForgotten(t *testing.T) {
 				}
 				s := start(t, callback.Config{Accounts: []callback.Account{a}, Store: st, NodeID: "old"})
 				w := pack(a, text("x"))
-				func() { // the first push does not take it, so the answer is due
-					defer func() { recover() }()
-					s.ServeHTTP(broken{httptest.NewRecorder(), true}, w.request())
-				}()
+				w.sendBroken(t.Context(), s) // the first push does not take it, so the answer is due
 				synctest.Wait()
 				if why == "the store is down" {
 					link.failOnly("Save", 0, before)
@@ -676,10 +669,7 @@ func TestLastPushDidNotTakeIt(t *testing.T) {
 						link := &faulty{Store: mem}
 						s := start(t, callback.Config{Accounts: []callback.Account{a}, Store: link, NodeID: "server"})
 						w := pack(a, textFrom(testUser, time.Now().Unix()-int64(push-1)*5, "100ms"))
-						func() {
-							defer func() { recover() }()
-							s.ServeHTTP(broken{httptest.NewRecorder(), true}, w.request())
-						}()
+						w.sendBroken(t.Context(), s)
 						synctest.Wait()
 						row := only(t, mem)
 						if row.Delivery != store.Sent && row.Due.Before(row.ReceivedAt) || push == 3 && row.Delivery == store.Offered {

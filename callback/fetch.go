@@ -205,8 +205,7 @@ func (a *attempt) ahead(text string) string {
 			}
 			continue
 		}
-		told := slices.ContainsFunc(row.Pushes, func(p store.Push) bool { return p.Got == store.GotPlaceholder })
-		if row.Delivery == store.Ticket && !told && row.Code != "" {
+		if row.Delivery == store.Ticket && !turn.Promised(row) && row.Code != "" {
 			// The user does not know of it yet, as far as this process knows.
 			hint = "\n\n还有一条回答在等您：" + link("", row.Key, row.Code, 1)
 		}

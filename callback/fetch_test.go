@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -1034,10 +1033,7 @@ func TestHintOfALostPromise(t *testing.T) {
 				w.sendCut(server)
 				w.sendCut(server)
 				if lost {
-					func() {
-						defer func() { recover() }()
-						server.ServeHTTP(broken{httptest.NewRecorder(), true}, w.request())
-					}()
+					w.sendBroken(t.Context(), server)
 				} else if g := w.sendCut(server); !strings.Contains(g.body, "查看回答") {
 					t.Fatalf("the last push gets %v", g)
 				}

@@ -5,12 +5,10 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"net/http/httptest"
 	"regexp"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -50,7 +48,6 @@ type fleet struct {
 	st       store.Store
 	accounts []callback.Account
 	berths   []*berth
-	answers  atomic.Int64 // of WeChat's API
 
 	mu     sync.Mutex
 	fault  fault       // of the store
@@ -196,7 +193,6 @@ func (f *fleet) sees(text string) {
 
 // Send is WeChat's API: now and then it answers that it is busy, or not at all, whether it has sent the message or not.
 func (f *fleet) Send(ctx context.Context, _ string, r echostr.Reply) callback.Sending {
-	n := f.answers.Add(1)
 	time.Sleep(time.Duration(20+rand.IntN(300)) * time.Millisecond)
 	switch rand.IntN(30) {
 	case 0:
@@ -205,7 +201,7 @@ func (f *fleet) Send(ctx context.Context, _ string, r echostr.Reply) callback.Se
 		return callback.Sending{Fate: callback.SendUnknown, Reason: "no answer"}
 	case 2:
 		f.sees(r.(echostr.TextReply).Content)
-		return callback.Sending{Fate: callback.SendUnknown, Reason: fmt.Sprint("no answer to ", n)}
+		return callback.Sending{Fate: callback.SendUnknown, Reason: "no answer"}
 	}
 	f.sees(r.(echostr.TextReply).Content)
 	return callback.Sending{Fate: callback.SendDone}
@@ -255,8 +251,7 @@ func (f *fleet) push(b *berth, a callback.Account, w wire, random *rand.Rand, su
 	defer hangUp()
 	fate := random.IntN(25)
 	if fate == 0 && !sure { // the connection breaks before the answer
-		defer func() { recover() }()
-		p.ServeHTTP(broken{httptest.NewRecorder(), true}, w.request().WithContext(ctx))
+		w.sendBroken(ctx, p)
 		return false, false
 	}
 	g := w.sendContext(ctx, p)

@@ -369,6 +369,12 @@ type broken struct {
 	write bool
 }
 
+// sendBroken is send over a connection that breaks when the answer is written.
+func (w wire) sendBroken(ctx context.Context, h http.Handler) {
+	defer func() { recover() }() // the handler aborts
+	h.ServeHTTP(broken{httptest.NewRecorder(), true}, w.request().WithContext(ctx))
+}
+
 func (w broken) Write(p []byte) (int, error) {
 	if w.write {
 		return 0, io.ErrClosedPipe

@@ -53,17 +53,16 @@ type Ledger struct {
 func (l *Ledger) OK() bool { return l.Complete && l.Stopped == 0 && !l.Bad() && !l.Unanswered() }
 
 // Bad reports whether anything was lost, invalid, there twice, or refused by the API.
-func (l *Ledger) Bad() bool {
-	return l.Lost > 0 || l.Invalid > 0 || l.Duplicates > 0 || l.API != nil && l.API.Refused > 0
+func (l *Ledger) Bad() bool { return l.Lost > 0 || l.wrong() }
+
+// wrong reports whether anything was that no lack on this side explains.
+func (l *Ledger) wrong() bool {
+	return l.Invalid > 0 || l.Duplicates > 0 || l.API != nil && l.API.Refused > 0
 }
 
 // Failed reports whether messages were lost, and nothing else is bad, while this side lacked ports or files: then nobody
 // knows whose fault it was.
-func (l *Ledger) Failed() bool {
-	without := *l
-	without.Lost = 0
-	return l.Lost > 0 && l.OwnFailures > 0 && !without.Bad()
-}
+func (l *Ledger) Failed() bool { return l.Lost > 0 && l.OwnFailures > 0 && !l.wrong() }
 
 // Unanswered reports whether no user got any answer, though the API was served.
 func (l *Ledger) Unanswered() bool { return l.API != nil && l.Replied == 0 && l.Later == 0 }
@@ -198,14 +197,19 @@ func (c *counters) lost(kind int, v simulator.Verdict) {
 
 // bad notes why. c.mu is held.
 func (c *counters) bad(kind int, v simulator.Verdict) {
-	p := c.problems[v.Problem]
-	if p.Count++; p.Count == 1 {
-		p.Why = v.Why
-	}
-	c.problems[v.Problem] = p
+	c.problem(v.Problem, v.Why)
 	if v.Sees == simulator.SeesFault {
 		c.kinds[kind].FaultNotices++
 	}
+}
+
+// problem counts a reason. c.mu is held.
+func (c *counters) problem(name, why string) {
+	p := c.problems[name]
+	if p.Count++; p.Count == 1 {
+		p.Why = why
+	}
+	c.problems[name] = p
 }
 
 // again notes an answer that was there before, if it was.
@@ -224,12 +228,8 @@ func (c *counters) told() { c.in(func() { c.apiSent++ }) }
 
 func (c *counters) refused(why string) {
 	c.in(func() {
-		if c.apiRefused++; c.apiRefused == 1 {
-			c.problems["api"] = Problem{Why: why}
-		}
-		p := c.problems["api"]
-		p.Count++
-		c.problems["api"] = p
+		c.apiRefused++
+		c.problem("api", why)
 	})
 }
 

@@ -103,12 +103,15 @@ func (t *step) afterResult() {
 // Told returns how many bytes of the reply's text the user has been told when the result comes: what the
 // placeholder told, if a push is known to have taken it.
 func Told(row *store.Turn) int {
-	for _, p := range row.Pushes {
-		if p.Got == store.GotPlaceholder {
-			return row.Way.Told
-		}
+	if Promised(row) {
+		return row.Way.Told
 	}
 	return 0
+}
+
+// Promised reports whether a push is known to have taken the placeholder, so that the user knows of the answer.
+func Promised(row *store.Turn) bool {
+	return slices.ContainsFunc(row.Pushes, func(p store.Push) bool { return p.Got == store.GotPlaceholder })
 }
 
 // route sends a result on its way.
